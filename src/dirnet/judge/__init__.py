@@ -1,0 +1,1 @@
+"""Numbers that can be trusted: metrics, records, the measuring itself."""
