@@ -19,6 +19,7 @@ class Mosaic:
     white_balance: (3,) gains for R, G, B with G = 1 (the file's "as shot").
     ccm: (3, 3) white-balanced camera RGB -> linear sRGB, each row summing to 1.
     noise_profile: (S, O) with variance = S x + O on samples 0..1, or None where it is unknown.
+    orientation: how the camera was held, as in EXIF (1..8); samples are not turned.
     """
 
     samples: torch.Tensor
@@ -29,6 +30,7 @@ class Mosaic:
     ccm: torch.Tensor
     noise_profile: tuple[float, float] | None = None
     camera: str = ""
+    orientation: int = 1
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 2:

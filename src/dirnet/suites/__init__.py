@@ -1,0 +1,1 @@
+"""Which spoilings, how strong, with what seed. Data, not code paths."""

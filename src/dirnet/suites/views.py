@@ -1,0 +1,58 @@
+"""Several spoiled views of one scene, cropped apart, with degradations that some scenes share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+import torch
+
+from dirnet.isp.camera import degrade
+from dirnet.isp.params import ISPParams
+from dirnet.suites.draw import draw_for_training
+from dirnet.suites.suites import Suite
+
+
+@dataclass(frozen=True)
+class Views:
+    """K spoiled views of each of B scenes.
+
+    degraded, clean: (B, K, 3, S, S), the same crop of the photograph before and after the camera.
+    params: B * K rows, scene-major. offsets: (B, K, 2) int, row and column of each crop in the scene.
+    """
+
+    degraded: torch.Tensor
+    clean: torch.Tensor
+    params: ISPParams
+    offsets: torch.Tensor
+
+
+def make_views(
+    scenes: torch.Tensor, suite: str | Suite, names: list[str], *, views: int, size: int, matched: bool, seed: int = 0
+) -> Views:
+    """Photograph scenes (B, 3, H, W) `views` times each, every exposure with settings and noise of its own.
+
+    Crops of `size` are offset independently in steps of 8 pixels, so that neither position nor the JPEG grid ties two
+    views. matched: every second scene takes the settings of the one before it (with noise of its own), which gives
+    negatives that differ in the scene alone.
+    """
+    settings, offsets = [], []
+    room = [(side - size) // 8 for side in scenes.shape[-2:]]
+    for index, name in enumerate(names):
+        random = Random(f"offsets/{seed}/{name}")
+        source = names[index - 1] if matched and index % 2 else name
+        for view in range(views):
+            row = draw_for_training(suite, source, view=view, seed=seed)
+            row["noise_seed"] = int(random.random() * 2**53)
+            settings.append(row)
+            offsets.append([8 * int(random.random() * (steps + 1)) for steps in room])
+    params = ISPParams.from_settings(settings)
+    crops = [
+        scenes[index // views, :, top : top + size, left : left + size] for index, (top, left) in enumerate(offsets)
+    ]
+    clean = torch.stack(crops)
+    degraded = degrade(clean, params.to(str(clean.device)), exact_jpeg=False)
+    shape = (len(names), views)
+    return Views(
+        degraded.unflatten(0, shape), clean.unflatten(0, shape), params, torch.tensor(offsets).unflatten(0, shape)
+    )
