@@ -62,7 +62,7 @@ def _wrong_ccm(settings: Settings, low: float, high: float, random: Random) -> N
     ]
 
 
-def _demosaicing(settings: Settings, low: float, high: float, random: Random) -> None:  # noqa: ARG001
+def _demosaicing(settings: Settings, low: float, high: float, random: Random) -> None:
     settings["demosaic"] = ("none", "bilinear", "malvar")[int(random.random() * 3)]
 
 

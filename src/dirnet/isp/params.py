@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from dirnet.isp.mosaic import DEMOSAICS
 from dirnet.isp.sensor_data import CFA_PATTERNS
 
 _CHOICES = {"demosaic": DEMOSAICS, "cfa": CFA_PATTERNS, "jpeg_subsampling": SUBSAMPLINGS}
+_DETAIL = ("shot_noise", "read_noise", "demosaic", "jpeg_quality")  # all of them are off at 0
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,11 @@ class ISPParams:
     def __getitem__(self, rows: torch.Tensor | slice | list[int]) -> ISPParams:
         """The settings of some samples; rows as a tensor is indexed."""
         return ISPParams(**{name: value[rows] for name, value in self._columns()})
+
+    def tone_only(self) -> ISPParams:
+        """The same exposures without noise, mosaic and JPEG: what is left changes tone and colour alone."""
+        off = {name: torch.zeros_like(getattr(self, name)) for name in _DETAIL}
+        return replace(self, **off)
 
     def to(self, device: torch.device | str) -> ISPParams:
         """The same settings on another device."""

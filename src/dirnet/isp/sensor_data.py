@@ -38,4 +38,6 @@ class Mosaic:
         if self.cfa not in CFA_PATTERNS:
             raise ValueError(f"cfa: got {self.cfa!r}; wanted one of {', '.join(CFA_PATTERNS)}")
         if not self.white_level > self.black_level:
-            raise ValueError(f"levels: got black {self.black_level}, white {self.white_level}; wanted white above black")
+            raise ValueError(
+                f"levels: got black {self.black_level}, white {self.white_level}; wanted white above black"
+            )

@@ -1,0 +1,55 @@
+"""A decoded photograph and all that must survive until it is written again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Pixels = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One upright photograph.
+
+    pixels: (H, W, 3) float32, 0..1, encoded as in the file: sRGB, or the space that `icc` describes.
+    depth: 8 or 16, bits a channel of the source; what is written has as many, where the format can hold them.
+    alpha: (H, W) float32, 0..1, straight, or None.
+    grayscale: the source had one channel, repeated in `pixels`; it is written as one channel again.
+    icc, exif: blocks of the source; `exif` begins with `Exif\\0\\0`, its orientation is 1.
+    source: the file it was read from, which is never overwritten unasked.
+    """
+
+    pixels: Pixels
+    depth: int = 8
+    alpha: Pixels | None = None
+    grayscale: bool = False
+    icc: bytes | None = None
+    exif: bytes | None = None
+    source: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
+            raise ValueError(f"pixels: got shape {self.pixels.shape}; wanted (H, W, 3)")
+        if self.depth not in (8, 16):
+            raise ValueError(f"depth: got {self.depth}; wanted 8 or 16")
+        if self.alpha is not None and self.alpha.shape != self.pixels.shape[:2]:
+            raise ValueError(f"alpha: got shape {self.alpha.shape}; wanted {self.pixels.shape[:2]}")
+
+    def with_pixels(self, pixels: npt.NDArray[np.floating]) -> Picture:
+        """The same picture with other pixels, (H, W, 3)."""
+        return replace(self, pixels=np.ascontiguousarray(pixels, dtype=np.float32))
+
+    def to_tensor(self) -> torch.Tensor:
+        """The pixels as a (1, 3, H, W) float32 tensor of its own memory."""
+        return torch.from_numpy(self.pixels.transpose(2, 0, 1)[None].copy())
+
+    def with_tensor(self, tensor: torch.Tensor) -> Picture:
+        """The same picture with the pixels of a (1, 3, H, W) tensor on any device."""
+        if tensor.ndim != 4 or tensor.shape[:2] != (1, 3):
+            raise ValueError(f"tensor: got shape {tuple(tensor.shape)}; wanted (1, 3, H, W)")
+        return self.with_pixels(tensor.detach()[0].permute(1, 2, 0).float().cpu().numpy())

@@ -1,0 +1,46 @@
+"""A picture of any size through a function of bounded reach, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from dirnet.errors import UsageError
+
+GRID = 8  # tiles begin on multiples of it, so that networks which fold pixels into channels keep their phase
+
+
+def apply_tiled(
+    function: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor, tile: int, margin: int
+) -> torch.Tensor:
+    """`function` of `image` (1, C, H, W), computed on tiles of `tile` px that see `margin` px more on inner sides.
+
+    `function` maps (1, C, h, w) to (1, D, h, w). The result is that of the whole image if it reaches no further than
+    `margin`. Both lengths are rounded up to multiples of 8; the output lies on the device `function` answers on.
+    """
+    if image.ndim != 4 or image.shape[0] != 1 or not image.numel():
+        raise ValueError(f"image: got shape {tuple(image.shape)}; wanted (1, C, H, W)")
+    if tile < 1 or margin < 0:
+        raise UsageError(
+            "Tiles make no sense", got=f"tile {tile}, margin {margin}", wanted="tile above 0, margin 0 or more"
+        )
+    tile, margin = -(-tile // GRID) * GRID, -(-margin // GRID) * GRID
+    height, width = image.shape[2:]
+    output: torch.Tensor | None = None
+    for top in range(0, height, tile):
+        for left in range(0, width, tile):
+            seen_top, seen_left = max(top - margin, 0), max(left - margin, 0)
+            bottom, right = min(top + tile, height), min(left + tile, width)
+            seen = image[:, :, seen_top : bottom + margin, seen_left : right + margin]
+            answer = function(seen)
+            if answer.shape[2:] != seen.shape[2:]:
+                raise ValueError(
+                    f"function: got {tuple(answer.shape)} for {tuple(seen.shape)}; wanted the same height and width"
+                )
+            if output is None:
+                output = answer.new_empty(1, answer.shape[1], height, width)
+            core = answer[:, :, top - seen_top : bottom - seen_top, left - seen_left : right - seen_left]
+            output[:, :, top:bottom, left:right] = core
+    assert output is not None
+    return output

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import rawpy
+import torch
+from conftest import mosaic
+
+from dirnet.errors import PictureError
+from dirnet.isp.sensor_data import CFA_PATTERNS
+from dirnet.pictures.dng import write_dng
+from dirnet.pictures.raw import read_raw
+
+
+@pytest.mark.parametrize("cfa", CFA_PATTERNS)
+@pytest.mark.parametrize(("height", "width"), [(22, 22), (24, 30), (65, 67)])
+def test_libraw_reads_it_back_bit_for_bit(tmp_path, cfa, height, width):
+    given = mosaic(cfa, height, width)
+    write_dng(tmp_path / "a.dng", given)
+    with rawpy.imread(str(tmp_path / "a.dng")) as raw:
+        numbers = np.rint(given.samples.double().numpy() * (16383 - 512) + 512)
+        np.testing.assert_array_equal(raw.raw_image_visible, numbers)
+        assert "".join("RGBG"[i] for i in raw.raw_colors_visible[:2, :2].flat) == cfa
+        assert raw.black_level_per_channel == [512] * 4
+        assert raw.white_level == 16383
+        np.testing.assert_allclose(raw.camera_whitebalance[:3], given.white_balance, rtol=1e-5)
+        np.testing.assert_allclose(raw.color_matrix[:, :3], given.ccm, atol=1e-3)
+        np.testing.assert_allclose(
+            np.array(raw.daylight_whitebalance[:3]) / raw.daylight_whitebalance[1], [2, 1, 1.6], rtol=1e-3
+        )
+
+
+@pytest.mark.parametrize("cfa", CFA_PATTERNS)
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_read_raw_gives_the_mosaic_back(tmp_path, cfa, orientation):
+    given = mosaic(cfa, orientation=orientation)
+    write_dng(tmp_path / "a.dng", given)
+    read = read_raw(tmp_path / "a.dng")
+    torch.testing.assert_close(read.samples, given.samples, rtol=0, atol=1e-7)
+    torch.testing.assert_close(read.white_balance, given.white_balance, rtol=1e-5, atol=0)
+    torch.testing.assert_close(read.ccm, given.ccm, rtol=0, atol=1e-3)
+    torch.testing.assert_close(read.ccm.sum(1), torch.ones(3))
+    assert (read.cfa, read.black_level, read.white_level) == (cfa, 512, 16383)
+    assert (read.noise_profile, read.camera, read.orientation) == ((1e-3, 2e-6), "Test One", orientation)
+
+
+def test_neutral_white_balance_stays_neutral(tmp_path):
+    write_dng(tmp_path / "a.dng", mosaic(white_balance=torch.ones(3), noise_profile=None))
+    read = read_raw(tmp_path / "a.dng")
+    torch.testing.assert_close(read.white_balance, torch.ones(3), rtol=1e-4, atol=0)
+    assert read.noise_profile is None
+
+
+def test_another_white_level_scales_the_black_one(tmp_path):
+    given = mosaic()
+    write_dng(tmp_path / "a.dng", given, white_level=65535)
+    read = read_raw(tmp_path / "a.dng")
+    assert (read.black_level, read.white_level) == (round(512 * 65535 / 16383), 65535)
+    torch.testing.assert_close(read.samples, given.samples, rtol=0, atol=0.51 / 63000)
+
+
+def test_samples_outside_the_range_are_clipped(tmp_path):
+    samples = mosaic().samples.clone()
+    samples[0, 0], samples[0, 1] = -1.0, 2.0
+    write_dng(tmp_path / "a.dng", mosaic(samples=samples))
+    with rawpy.imread(str(tmp_path / "a.dng")) as raw:
+        assert raw.raw_image[0, :2].tolist() == [0, 16383]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "reason"),
+    [
+        (mosaic(height=21), {}, "30 x 21 px"),
+        (mosaic(samples=torch.full((24, 30), float("nan"))), {}, "no numbers"),
+        (mosaic(), {"white_level": 70000}, "white 70000"),
+        (mosaic(ccm=torch.zeros(3, 3)), {}, "Singular"),
+    ],
+)
+def test_what_cannot_be_written_is_a_sentence_and_leaves_nothing(tmp_path, given, options, reason):
+    with pytest.raises(PictureError, match=reason):
+        write_dng(tmp_path / "a.dng", given, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_there_is_left_unless_forced(tmp_path):
+    path = tmp_path / "a.dng"
+    path.write_bytes(b"mine")
+    with pytest.raises(PictureError, match="there already"):
+        write_dng(path, mosaic())
+    assert path.read_bytes() == b"mine"
+    write_dng(path, mosaic(), force=True)
+    assert read_raw(path).cfa == "RGGB"
