@@ -53,7 +53,7 @@ def use_all_cores() -> None:
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def import_torchvision():  # noqa: ANN201 - a module
+def import_torchvision():
     """torchvision, or one clear sentence where it is absent or from another build than torch."""
     try:
         import torchvision

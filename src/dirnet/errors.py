@@ -18,7 +18,7 @@ class DirnetError(Exception):
     exit_code = EXIT_SOME_FAILED
 
     def __init__(self, what: str, *, got: str = "", wanted: str = "", cure: str = "") -> None:
-        super().__init__(what, got, wanted, cure)
+        super().__init__(what)
         self.what, self.got, self.wanted, self.cure = what, got, wanted, cure
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import rawpy
 import torch
-from conftest import mosaic
+from sample_files import mosaic
 
 from dirnet.errors import PictureError
 from dirnet.isp.sensor_data import CFA_PATTERNS

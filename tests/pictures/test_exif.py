@@ -2,8 +2,8 @@ import struct
 
 import numpy as np
 import pytest
-from conftest import exif_block
 from PIL import ExifTags, Image, ImageOps
+from sample_files import exif_block
 
 from dirnet.pictures.exif import parse_exif, reset_orientation, turn_upright
 

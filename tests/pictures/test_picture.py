@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import scene
+from sample_files import scene
 
 from dirnet.pictures.picture import Picture
 

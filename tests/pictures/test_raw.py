@@ -5,7 +5,7 @@ import pytest
 import rawpy
 import tifffile
 import torch
-from conftest import mosaic
+from sample_files import mosaic
 
 from dirnet.errors import PictureError
 from dirnet.isp.sensor_data import CFA_PATTERNS

@@ -9,8 +9,8 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from conftest import exif_block, mosaic, scene, srgb_profile
 from PIL import Image, ImageCms, ImageOps
+from sample_files import exif_block, mosaic, scene, srgb_profile
 
 from dirnet.errors import PictureError
 from dirnet.isp.camera import develop

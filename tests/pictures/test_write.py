@@ -5,8 +5,8 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from conftest import exif_block, scene, srgb_profile
 from PIL import Image
+from sample_files import exif_block, scene, srgb_profile
 
 from dirnet.errors import PictureError
 from dirnet.pictures.exif import reset_orientation

@@ -39,6 +39,22 @@ def degrade(image: torch.Tensor, params: ISPParams, *, exact_jpeg: bool = True) 
     return render(unprocess(image, params), params, exact_jpeg=exact_jpeg)
 
 
+def expose(image: torch.Tensor, params: ISPParams) -> Mosaic:
+    """The RAW file that one exposure would have left: image (1, 3, H, W) sRGB, one row of params -> Mosaic.
+
+    White balance is the camera's own, errors included, with green at 1; a three-colour sensor is given a mosaic too.
+    """
+    cfa = CFA_PATTERNS[int(params.cfa[0])]
+    h, w = image.shape[-2:]
+    samples = _read_out(mosaic(_even(unprocess(image, params)), cfa), params)[0, 0, :h, :w]
+    gains = params.white_balance[0] * params.white_balance_ratio[0]
+    noise = (float(params.shot_noise[0]), float(params.read_noise[0]))
+    pedestal = float(params.black_level[0])
+    return Mosaic(
+        samples, cfa, pedestal * 16383, 16383.0, gains / gains[1], params.ccm_used[0], noise, camera="dirnet camera"
+    )
+
+
 def develop_colour(camera: torch.Tensor, ccm: torch.Tensor, gamma_ratio: torch.Tensor) -> torch.Tensor:
     """White-balanced camera RGB (B, 3, H, W) -> sRGB 0..1 by a colour matrix (B, 3, 3) and the tone curve."""
     return apply_gamma(srgb_encode(apply_matrix(camera, ccm).clamp(0, 1)), gamma_ratio)
@@ -47,8 +63,8 @@ def develop_colour(camera: torch.Tensor, ccm: torch.Tensor, gamma_ratio: torch.T
 def develop(exposure: Mosaic) -> torch.Tensor:
     """A real RAW to sRGB (1, 3, H, W) in 0..1: as-shot white balance, Malvar demosaicing, colour matrix, sRGB curve."""
     h, w = exposure.samples.shape
-    samples = torch.nn.functional.pad(exposure.samples.float()[None, None], (0, w % 2, 0, h % 2), mode="replicate")
-    balanced = gain_mosaic(samples, exposure.white_balance.float()[None], exposure.cfa)[..., :h, :w]
+    samples = exposure.samples.float()[None, None]
+    balanced = gain_mosaic(_even(samples), exposure.white_balance.float()[None], exposure.cfa)[..., :h, :w]
     camera = demosaic(balanced.clamp(max=1), exposure.cfa, "malvar")
     return develop_colour(camera, exposure.ccm.float()[None], torch.ones(1))
 
@@ -69,8 +85,7 @@ def _expose_alike(raw: torch.Tensor, params: ISPParams) -> torch.Tensor:
     if method == "none":
         return apply_gains(_read_out(raw, params), gains)
     h, w = raw.shape[-2:]
-    even = torch.nn.functional.pad(raw, (0, w % 2, 0, h % 2), mode="replicate") if h % 2 or w % 2 else raw
-    samples = gain_mosaic(_read_out(mosaic(even, cfa), params), gains, cfa)
+    samples = gain_mosaic(_read_out(mosaic(_even(raw), cfa), params), gains, cfa)
     return demosaic(samples[..., :h, :w], cfa, method)
 
 
@@ -81,3 +96,9 @@ def _read_out(samples: torch.Tensor, params: ISPParams) -> torch.Tensor:
         noise = noise_like(samples, params.noise_seed)
         samples = add_noise(samples, params.shot_noise, params.read_noise, noise)
     return digitise(samples, params.black_level, params.black_level_error)
+
+
+def _even(image: torch.Tensor) -> torch.Tensor:
+    """Repeat the last row and column where a side is odd: whole cells of the colour filter array."""
+    h, w = image.shape[-2:]
+    return torch.nn.functional.pad(image, (0, w % 2, 0, h % 2), mode="replicate") if h % 2 or w % 2 else image

@@ -54,7 +54,9 @@ def demosaic(samples: torch.Tensor, cfa: str, method: str) -> torch.Tensor:
     h, w = samples.shape[-2:]
     padded = _mirror(samples, 2, 2 + h % 2, 2, 2 + w % 2)
     planes = F.pixel_unshuffle(padded, 2)
-    filled = F.conv2d(planes, _phase_kernels(cfa, method).to(planes))
+    kernels = _phase_kernels(cfa, method).to(planes)
+    # One sample at a time: convolutions choose their order of summing by the batch, and a sample must not depend on it.
+    filled = torch.cat([F.conv2d(sample, kernels) for sample in planes.split(1)])
     return F.pixel_shuffle(filled, 2)[..., :h, :w]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 
 from dirnet.isp.codec import SUBSAMPLINGS
@@ -29,7 +30,7 @@ class ISPParams:
 
     The exposure:
     iso_gain: analogue gain against the right one; shot_noise, read_noise: variance = shot * x + read at x in 0..1;
-    black_level: pedestal as a share of the range; cfa (int): index in `CFA_PATTERNS`; noise_seed (int64).
+    black_level: pedestal as a share of the range; cfa (int): index in `CFA_PATTERNS`; noise_seed (32 bits).
 
     What the ISP makes of it:
     black_level_error: how far too much is subtracted; white_balance_ratio (B, 3): gains used over the right ones;
@@ -116,14 +117,14 @@ class ISPParams:
 
 
 @cache
-def _clean_ccm() -> list[list[float]]:
-    return camera_ccm([1] * number_of_cameras()).tolist()
+def _clean_ccm() -> np.ndarray:
+    return camera_ccm([1] * number_of_cameras())
 
 
 def clean_settings() -> dict[str, Any]:
     """A perfect camera in daylight, as a plain dict: every fault off, three-colour sensor, no noise, no JPEG."""
     return {
-        "ccm": _clean_ccm(),
+        "ccm": _clean_ccm().tolist(),
         "white_balance": [2.7, 1.25, 2.1],
         "iso_gain": 1.0,
         "shot_noise": 0.0,
@@ -135,7 +136,7 @@ def clean_settings() -> dict[str, Any]:
         "white_balance_ratio": [1.0, 1.0, 1.0],
         "exposure": 1.0,
         "demosaic": "none",
-        "ccm_used": _clean_ccm(),
+        "ccm_used": _clean_ccm().tolist(),
         "gamma_ratio": 1.0,
         "jpeg_quality": 0,
         "jpeg_subsampling": "4:2:0",

@@ -23,5 +23,6 @@ def srgb_decode(encoded: torch.Tensor) -> torch.Tensor:
 def apply_gamma(encoded: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
     """A gamma that is off by `ratio` (B,): encoded (B, 3, H, W) in 0..1 -> encoded ** ratio. Above 1 is darker."""
     exponent = ratio[:, None, None, None]
-    powered = encoded.clamp(min=_SMALLEST).log().mul(exponent).exp()
-    return torch.where(exponent == 1, encoded, powered)
+    log = encoded.clamp(min=_SMALLEST).log()
+    tangent = encoded * (1 + (exponent - 1) * log)  # exact at the right gamma and at black, gradients included
+    return torch.where((exponent == 1) | (encoded <= 0), tangent, log.mul(exponent).exp())

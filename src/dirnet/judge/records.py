@@ -63,7 +63,7 @@ def read_records(path: Path) -> list[Record]:
 def _parse(line: str, where: str) -> Record:
     try:
         given = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DirnetError(f"{where} is not JSON", got=repr(line[:60]), wanted="one record a line") from error
     missing = [name for name in _REQUIRED if not isinstance(given, dict) or name not in given]
     if missing:

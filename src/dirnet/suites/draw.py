@@ -45,7 +45,7 @@ def draw_for_training(suite: str | Suite, item: str, *, view: int = 0, seed: int
     names = list(suite.faults)
     if random.random() < NEARLY_CLEAN:
         severity = 1
-        names = [names[int(random.random() * len(names))]] if random.random() < 0.5 else []
+        names = [names[int(random.random() * len(names))]] if names and random.random() < 0.5 else []
     for name in names:
         FAULTS[name].spoil(settings, *suite.faults[name][severity - 1], random)
     return settings
@@ -60,13 +60,12 @@ def _camera(random: Random) -> dict[str, Any]:
     """A faultless exposure by a random camera in random light (Brooks et al., 2019)."""
     profile = load_profile("brooks")
     settings = clean_settings()
-    settings["ccm"] = settings["ccm_used"] = camera_ccm(
-        [1e-8 + random.random() for _ in range(number_of_cameras())]
-    ).tolist()
+    ccm = camera_ccm([1e-8 + random.random() for _ in range(number_of_cameras())])
+    settings["ccm"], settings["ccm_used"] = ccm.tolist(), ccm.tolist()
     # A sum of twelve uniform draws is normal enough here, and bounded: the gain stays between 1.04 and 1.7.
     spread = sum(random.random() for _ in range(12)) - 6
     overall = profile["rgb_gain"]["mean"] + profile["rgb_gain"]["sigma"] * max(-2.0, min(1.6, spread))
     red, blue = (low + (high - low) * random.random() for low, high in profile["white_balance"].values())
     settings["white_balance"] = [red / overall, 1 / overall, blue / overall]
-    settings["noise_seed"] = int(random.random() * 2**53)
+    settings["noise_seed"] = int(random.random() * 2**32)
     return settings

@@ -21,7 +21,7 @@ class Suite:
     faults: Mapping[str, tuple[Range, Range, Range, Range, Range]]
 
 
-_ANY = ((0.0, 0.0),) * 5
+_ANY = ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
 
 SUITES = {
     suite.name: suite
@@ -46,7 +46,13 @@ SUITES = {
             0,
             "The same kinds as `seen`, past the strengths of training. To report, never to tune.",
             {
-                "sensor_noise": ((1.2e-2, 1.6e-2), (1.6e-2, 2.1e-2), (2.1e-2, 2.8e-2), (2.8e-2, 3.8e-2), (3.8e-2, 5e-2)),
+                "sensor_noise": (
+                    (1.2e-2, 1.6e-2),
+                    (1.6e-2, 2.1e-2),
+                    (2.1e-2, 2.8e-2),
+                    (2.8e-2, 3.8e-2),
+                    (3.8e-2, 5e-2),
+                ),
                 "jpeg": ((21.6, 25), (18.2, 21.6), (14.8, 18.2), (11.4, 14.8), (8, 11.4)),
                 "wrong_gamma": ((0.20, 0.28), (0.28, 0.36), (0.36, 0.44), (0.44, 0.52), (0.52, 0.60)),
                 "wrong_white_balance": ((0.12, 0.166), (0.166, 0.212), (0.212, 0.258), (0.258, 0.304), (0.304, 0.35)),

@@ -7,10 +7,13 @@ from random import Random
 
 import torch
 
+from dirnet.errors import UsageError
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams
 from dirnet.suites.draw import draw_for_training
 from dirnet.suites.suites import Suite
+
+STEP = 2  # pixels: one cell of a half-resolution representation
 
 
 @dataclass(frozen=True)
@@ -32,20 +35,24 @@ def make_views(
 ) -> Views:
     """Photograph scenes (B, 3, H, W) `views` times each, every exposure with settings and noise of its own.
 
-    Crops of `size` are offset independently in steps of 8 pixels, so that neither position nor the JPEG grid ties two
-    views. matched: every second scene takes the settings of the one before it (with noise of its own), which gives
-    negatives that differ in the scene alone.
+    Crops of `size` are offset independently in steps of `STEP` pixels, so that neither position, nor the phase of the
+    networks' 8-pixel grid, nor that of the JPEG blocks ties two views. matched: every second scene
+    takes the settings of the one before it (with noise of its own), which gives negatives that differ in the scene
+    alone.
     """
+    if min(scenes.shape[-2:]) < size:
+        sides = " x ".join(map(str, scenes.shape[-2:]))
+        raise UsageError("The scenes are too small", got=sides, wanted=f"at least {size} x {size}")
     settings, offsets = [], []
-    room = [(side - size) // 8 for side in scenes.shape[-2:]]
+    room = [(side - size) // STEP for side in scenes.shape[-2:]]
     for index, name in enumerate(names):
         random = Random(f"offsets/{seed}/{name}")
         source = names[index - 1] if matched and index % 2 else name
         for view in range(views):
             row = draw_for_training(suite, source, view=view, seed=seed)
-            row["noise_seed"] = int(random.random() * 2**53)
+            row["noise_seed"] = int(random.random() * 2**32)
             settings.append(row)
-            offsets.append([8 * int(random.random() * (steps + 1)) for steps in room])
+            offsets.append([STEP * int(random.random() * (steps + 1)) for steps in room])
     params = ISPParams.from_settings(settings)
     crops = [
         scenes[index // views, :, top : top + size, left : left + size] for index, (top, left) in enumerate(offsets)

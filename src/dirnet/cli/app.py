@@ -1,0 +1,38 @@
+"""`dirnet`: the commands and how they end."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from dirnet.cli import degrade, demo, evaluate, info, report, restore, train
+from dirnet.errors import EXIT_INTERRUPTED, DirnetError
+
+app = typer.Typer(
+    help="What a camera's image signal processor does to a picture, and how to see through it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (demo.demo, degrade.degrade, restore.restore, train.train, evaluate.evaluate, report.report, info.info):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run a command; exit with 0, 1 (some inputs failed), 2 (usage) or 130 (interrupted), a sentence on stderr."""
+    try:
+        code = app(standalone_mode=False)
+    except DirnetError as error:
+        print(f"dirnet: {error}", file=sys.stderr)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("dirnet: interrupted; what was finished is kept.", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

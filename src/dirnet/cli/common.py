@@ -1,0 +1,82 @@
+"""What commands share: progress on stderr, closing lines, options that mean the same everywhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dirnet.errors import EXIT_DONE, EXIT_SOME_FAILED, UsageError
+
+if TYPE_CHECKING:
+    from dirnet.pictures.folders import Gathered, Tally
+
+
+class ToneChoice(StrEnum):
+    """What becomes of exposure and colour."""
+
+    keep = "keep"
+    repair = "repair"
+
+
+class DeviceChoice(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="A file, several, or folders.", show_default=False)]
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder for the results.", show_default=False)]
+Device = Annotated[DeviceChoice, typer.Option("--device", help="Where to compute.")]
+Weights = Annotated[
+    str | None, typer.Option("--weights", help="Shipped name, file, or hub id.", show_default="the best")
+]
+Force = Annotated[bool, typer.Option("--force", help="Write over results that are there.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
+
+
+def say(text: str) -> None:
+    """One line to stderr: for the person, not for the pipe."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr with the time left, on a terminal only; gives the function that moves it on by one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+def gather_inputs(paths: list[Path], out: Path) -> Gathered:
+    """The inputs below paths; never what lies in the results' own folder. UsageError where there are none."""
+    from dirnet.pictures.folders import Gathered, gather
+
+    gathered = gather(paths)
+    home = out.resolve()
+    given = {path.resolve() for path in paths}
+    inputs = [item for item in gathered.inputs if home in given or home not in item.path.resolve().parents]
+    if not inputs:
+        raise UsageError("Nothing to do", got=", ".join(map(str, paths)), wanted="at least one picture")
+    return Gathered(inputs, gathered.skipped)
+
+
+def close(tally: Tally) -> None:
+    """Name what failed, say the closing line, and end with the right exit code."""
+    for path, reason in tally.failed:
+        say(f"failed: {reason}" if str(path) in reason else f"failed: {path}: {reason}")
+    say(tally.sentence())
+    raise typer.Exit(EXIT_SOME_FAILED if tally.failed else EXIT_DONE)

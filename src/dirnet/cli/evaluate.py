@@ -1,0 +1,123 @@
+"""`dirnet evaluate`: how much better, on which pictures, under which spoilings."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dirnet.cli.common import Device, DeviceChoice, Seed, ToneChoice, Weights, progress, say
+from dirnet.errors import UsageError
+
+if TYPE_CHECKING:
+    from dirnet.judge.records import Record
+
+
+class TaskChoice(StrEnum):
+    """What to measure."""
+
+    restore = "restore"
+
+
+def evaluate(
+    out: Annotated[
+        Path, typer.Option("--out", help="File for the records, one JSON object a line.", show_default=False)
+    ],
+    task: Annotated[TaskChoice, typer.Option(help="What to measure.")] = TaskChoice.restore,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="Folder of good photographs; may be repeated.")
+    ] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Folder of real pairs, spoiled and clean.")] = None,
+    suffixes: Annotated[str, typer.Option(help="Stem endings of the spoiled and the clean file.")] = "_real,_mean",
+    suites: Annotated[str, typer.Option(help="Which spoilings, with commas between.")] = "clean,seen",
+    severities: Annotated[str, typer.Option(help="How strong, with commas between.")] = "1,3,5",
+    seed: Seed = 0,
+    weights: Weights = None,
+    tone: Annotated[ToneChoice | None, typer.Option(show_default="repair with --data, keep with --pairs")] = None,
+    device: Device = DeviceChoice.cpu,
+) -> None:
+    """Measure restoration on spoiled photographs (--data) or real pairs (--pairs); also writes OUT.pictures/."""
+    if bool(data) == bool(pairs):
+        raise UsageError("One of --data and --pairs", got="both" if data else "neither")
+    import torch
+
+    from dirnet import __version__
+    from dirnet.devices import pick_device, use_all_cores
+    from dirnet.judge import evaluate as judge
+    from dirnet.judge.records import write_records
+    from dirnet.judge.showcase import Showcase
+    from dirnet.nets.weights import DEFAULT, load
+    from dirnet.suites.suites import suite_named
+
+    use_all_cores()
+    loaded = load(weights or DEFAULT)
+    loaded.model.to(pick_device(device.value))
+    mode = (tone or (ToneChoice.repair if data else ToneChoice.keep)).value
+    rows = [(name, level) for name in suites.split(",") for level in _levels(name, severities)] if data else []
+    showcase = Showcase(out.with_suffix(".pictures"))
+    context: dict[str, Any] = {
+        "dirnet": __version__, "torch": torch.__version__, "weights_sha256": loaded.sha256, "card": loaded.card,
+        "data": [path.name for path in (data or [pairs])], "command": _command(),
+    }  # fmt: skip
+    records: list[Record] = []
+
+    def measure(found: Any, n: int, suite: str, severity: int) -> None:
+        with progress(f"{suite} {severity or ''}".strip(), n) as advance:
+            records.extend(
+                judge.measure(
+                    found, loaded, suite=suite, severity=severity, seed=seed, tone=mode, context=context,
+                    showcase=showcase, on_picture=lambda _: advance(),
+                )
+            )  # fmt: skip
+        _tell(records, suite, severity)
+
+    if pairs:
+        first, comma, second = suffixes.partition(",")
+        if not comma:
+            raise UsageError("Cannot read --suffixes", got=repr(suffixes), wanted="two endings, as in _real,_mean")
+        found = judge.find_pairs(pairs, (first, second))
+        measure(judge.real_pairs(found), len(found), pairs.name, 0)
+    else:
+        from dirnet.pictures.folders import gather
+
+        inputs = gather(data or []).inputs
+        if not inputs:
+            raise UsageError("No photographs", got=", ".join(map(str, data or [])))
+        for suite, severity in rows:
+            versioned = {**context, "suite_version": suite_named(suite).version}
+            context = versioned
+            measure(judge.degraded_pairs(inputs, suite, severity, seed), len(inputs), suite, severity)
+    write_records(out, records)
+    showcase.finish()
+    say(f"{len(records)} records in {out}")
+
+
+def _levels(suite: str, severities: str) -> list[int]:
+    """Severities to measure a suite at; a suite without faults is measured once, as severity 0."""
+    from dirnet.suites.suites import SEVERITIES, suite_named
+
+    if not suite_named(suite).faults:
+        return [0]
+    try:
+        levels = [int(text) for text in severities.split(",")]
+    except ValueError:
+        levels = []
+    if not levels or not set(levels) <= set(SEVERITIES):
+        raise UsageError("Cannot read --severities", got=repr(severities), wanted="some of 1,2,3,4,5")
+    return levels
+
+
+def _tell(records: list[Record], suite: str, severity: int) -> None:
+    """One line for a row that was just measured: PSNR before and after."""
+    for metric in ("psnr", "psnr_tone"):
+        name = f"{suite} {severity} {metric}" if severity else f"{suite} {metric}"
+        before, after = (r for r in records if (r.metric, r.suite, r.severity) == (metric, suite, severity))
+        say(f"{name}: {before.value:.2f} -> {after.value:.2f} dB ({after.value - before.value:+.2f})")
+
+
+def _command() -> str:
+    """The command as typed, with folders by their last name only: a record tells nothing of the machine's paths."""
+    return " ".join(["dirnet", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])

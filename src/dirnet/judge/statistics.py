@@ -1,0 +1,37 @@
+"""How sure a difference is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dirnet.errors import DirnetError
+
+_DRAWS_AT_ONCE = 1 << 20
+
+
+def paired_interval(
+    a: Sequence[float], b: Sequence[float], *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """Lower and upper end of the interval of mean(a - b) by the paired percentile bootstrap (Efron, 1979).
+
+    a, b: one figure a picture, in the same order, at least two, all finite; the result is in their unit.
+    The draw depends on `seed` and on the number of pairs alone. Raises DirnetError for figures that make no pairs.
+    """
+    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if left.ndim != 1 or left.shape != right.shape or len(left) < 2:
+        wanted = "two lists of one length, at least two figures each"
+        raise DirnetError("No interval for these figures", got=f"{left.shape} and {right.shape}", wanted=wanted)
+    difference = left - right
+    if not np.isfinite(difference).all():
+        raise DirnetError("No interval for these figures", got="figures that are not finite", wanted="finite ones")
+    random = np.random.default_rng(seed)
+    pairs = len(difference)
+    rows = max(1, _DRAWS_AT_ONCE // pairs)  # bounds the memory; the stream of draws is the same for any number of rows
+    means = [
+        difference[random.integers(pairs, size=(min(rows, resamples - done), pairs))].mean(axis=1)
+        for done in range(0, resamples, rows)
+    ]
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

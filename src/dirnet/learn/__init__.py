@@ -1,0 +1,1 @@
+"""How the numbers get better: data, the three stages, one loop."""

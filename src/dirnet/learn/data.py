@@ -1,0 +1,125 @@
+"""Photographs for training: decoded once, cropped by step number, so that a resumed run sees what it must."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from dirnet.errors import DirnetError, TrainingError
+from dirnet.nets.tone import SHEET_WINDOW, contact_sheet
+from dirnet.pictures.folders import gather
+from dirnet.pictures.read import read_picture
+
+CACHE_BYTES = 4 << 30
+_SCALES = (1.0, 1.0, 0.75, 0.5)  # a smaller copy is a sharper, cleaner photograph
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """A step's photographs: crops (B, 3, S, S), and contact sheets (M, 3, 64, 64) of others (or of the same)."""
+
+    crops: torch.Tensor
+    sheets: torch.Tensor
+    names: list[str]
+
+    def to(self, device: torch.device) -> Scenes:
+        """The same on another device."""
+        return Scenes(self.crops.to(device), self.sheets.to(device), self.names)
+
+
+class Photographs:
+    """All photographs below some folders, as 8-bit sRGB in memory (up to `CACHE_BYTES`; the rest is read again).
+
+    smallest: shorter sides are left out. Raises TrainingError where nothing is left.
+    """
+
+    def __init__(
+        self, folders: Sequence[Path], smallest: int, on_read: Callable[[int, int], None] | None = None
+    ) -> None:
+        self.paths: list[Path] = []
+        self.left_out = 0
+        self._cache: dict[int, torch.Tensor] = {}
+        self._bytes = 0
+        inputs = gather(folders).inputs
+        for number, item in enumerate(inputs, 1):
+            self._take(item.path, smallest)
+            if on_read:
+                on_read(number, len(inputs))
+        if not self.paths:
+            raise TrainingError(
+                "No photograph to train on",
+                got=f"{self.left_out} files in {', '.join(str(folder) for folder in folders)}",
+                wanted=f"pictures of at least {smallest} pixels a side",
+            )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def photograph(self, index: int) -> torch.Tensor:
+        """(3, H, W) uint8."""
+        return self._cache[index] if index in self._cache else _decode(self.paths[index])
+
+    def hash(self) -> str:
+        """sha256 over the names and sizes of the photographs."""
+        lines = sorted(f"{path.name} {path.stat().st_size}" for path in self.paths)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def scenes(self, n: int, size: int, sheets: int, key: str) -> Scenes:
+        """n random crops of `size` pixels, turned, mirrored and sometimes scaled down; a function of key alone.
+
+        The first n of the contact sheets are of the crops' own photographs; more, up to `sheets`, are of others.
+        """
+        generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key.encode()).digest()[:7]))
+        indices = torch.randint(len(self), (max(n, sheets),), generator=generator).tolist()
+        crops = [_crop(self.photograph(index), size, generator) for index in indices[:n]]
+        sheet = [_sheet(self.photograph(index), generator) for index in indices[:sheets]]
+        return Scenes(torch.stack(crops), torch.stack(sheet), [f"{key}/{i}" for i in range(n)])
+
+    def _take(self, path: Path, smallest: int) -> None:
+        try:
+            photograph = _decode(path)
+        except DirnetError:
+            self.left_out += 1
+            return
+        if min(photograph.shape[1:]) < smallest:
+            self.left_out += 1
+            return
+        if self._bytes + photograph.numel() <= CACHE_BYTES:
+            self._cache[len(self.paths)] = photograph
+            self._bytes += photograph.numel()
+        self.paths.append(path)
+
+
+def _decode(path: Path) -> torch.Tensor:
+    return (read_picture(path).to_tensor()[0] * 255).round().to(torch.uint8)
+
+
+def _crop(photograph: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+    h, w = photograph.shape[1:]
+    pick = torch.rand(5, generator=generator).tolist()
+    window = size
+    fitting = round(size / _SCALES[int(pick[0] * len(_SCALES))])
+    if fitting <= min(h, w):
+        window = fitting
+    top, left = int(pick[1] * (h - window + 1)), int(pick[2] * (w - window + 1))
+    crop = photograph[:, top : top + window, left : left + window].float() / 255
+    if window != size:
+        crop = F.interpolate(crop[None], (size, size), mode="bicubic", antialias=True)[0].clamp(0, 1)
+    crop = crop.rot90(int(pick[3] * 4), (1, 2))
+    return (crop.flip(2) if pick[4] < 0.5 else crop).contiguous()
+
+
+def _sheet(photograph: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The contact sheet of a random part of a photograph, each side between half of it and the whole."""
+    pick = torch.rand(5, generator=generator).tolist()
+    for axis, (share, place) in enumerate((pick[0:2], pick[2:4]), 1):
+        side = photograph.shape[axis]
+        part = max(2 * SHEET_WINDOW, int(side * (1 + share) / 2))
+        photograph = photograph.narrow(axis, int(place * (side - part + 1)), part)
+    photograph = photograph.flip(2) if pick[4] < 0.5 else photograph
+    return contact_sheet(photograph[None])[0].float() / 255

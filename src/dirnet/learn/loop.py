@@ -1,0 +1,236 @@
+"""The one loop: stages in order, on Accelerate, stoppable at any moment and resumable to the same weights."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from dirnet.devices import training_precision, use_all_cores
+from dirnet.errors import TrainingError
+from dirnet.files import replacing
+from dirnet.learn.alarms import Watch
+from dirnet.learn.checkpoint import Position, load_optimizer, load_parts, read_position, save_checkpoint
+from dirnet.learn.data import Photographs
+from dirnet.learn.recipe import Recipe
+from dirnet.learn.stages import ROOM, STAGE_CLASSES, STAGES
+from dirnet.nets.critic import Critic
+from dirnet.nets.model import PRESETS, DiR
+from dirnet.nets.weights import save_weights
+from dirnet.tasks.base import Task
+
+SAVE_EVERY_SECONDS = 60.0
+LOG_EVERY_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step that was just done: its stage, number, the stage's steps, and the losses."""
+
+    stage: str
+    step: int
+    steps: int
+    losses: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """finished: all stages are done (otherwise --resume goes on); seconds of training so far; weights written."""
+
+    finished: bool
+    seconds: float
+    weights: Path
+
+
+def train(
+    recipe: Recipe,
+    photographs: Photographs,
+    task: Task,
+    out: Path,
+    *,
+    seed: int = 0,
+    max_time: float = math.inf,
+    resume: bool = False,
+    device: torch.device | None = None,
+    on_step: Callable[[Progress], None] = lambda _: None,
+) -> Outcome:
+    """Train a model by a recipe; `out` gets recipe.toml, log.jsonl, checkpoint.safetensors and weights.safetensors.
+
+    max_time: seconds after which the run stops at a checkpoint; resume goes on from it, to the very weights that an
+    undisturbed run ends with (same device, same threads). Everything random is a function of seed, stage and step.
+    """
+    began = time.monotonic()
+    use_all_cores()
+    device = device or torch.device("cpu")
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=training_precision(device))
+    run = _Run(recipe, task, out, seed, accelerator)
+    position = run.open(resume, photographs)
+    spent = position.seconds
+    with run.log(position) as log:
+        for stage in STAGES[STAGES.index(position.stage) :]:
+            first = position.step if stage == position.stage else 0
+            run.enter(stage, fresh=first == 0)
+            steps = run.steps(stage)
+            saved = time.monotonic()
+            for step in range(first, steps):
+                losses = run.step(photographs, stage, step)
+                if step % LOG_EVERY_STEPS == 0 or step == steps - 1:
+                    log(stage, step, losses)
+                on_step(Progress(stage, step + 1, steps, losses))
+                now = time.monotonic()
+                position = Position(stage, step + 1, spent + now - began)
+                if now - began > max_time:
+                    return run.close(position, finished=stage == STAGES[-1] and step + 1 == steps)
+                if now - saved > SAVE_EVERY_SECONDS:
+                    run.save(position)
+                    saved = time.monotonic()
+            run.leave()
+        position = Position(STAGES[-1], run.steps(STAGES[-1]), spent + time.monotonic() - began)
+        return run.close(position, finished=True)
+
+
+class _Run:
+    """What a run holds in its hands: model, averaged model, critic, the stage's optimizer; and its folder."""
+
+    def __init__(self, recipe: Recipe, task: Task, out: Path, seed: int, accelerator: Accelerator) -> None:
+        self.recipe, self.task, self.out, self.seed, self.accelerator = recipe, task, out, seed, accelerator
+        self.checkpoint = out / "checkpoint.safetensors"
+        torch.manual_seed(seed)
+        layout = torch.channels_last
+        self.model = DiR(recipe.preset).to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
+        self.critic = Critic(PRESETS[recipe.preset].width).to(accelerator.device)
+        self.average = {key: value.clone() for key, value in self.model.state_dict().items()}
+        self.saved_optimizer: dict[str, torch.Tensor] = {}
+        self.data: dict[str, object] = {}
+        self.watch = Watch()
+
+    def open(self, resume: bool, photographs: Photographs) -> Position:
+        """Make the folder, or take up the run that lies in it."""
+        self.data = {"photographs": len(photographs), "data_hash": photographs.hash()}
+        terms = f"# seed {self.seed}\n{self.recipe.to_toml()}"
+        terms_file = self.out / "recipe.toml"
+        if self.checkpoint.exists():
+            if not resume:
+                raise TrainingError(f"A run lies in {self.out} already", cure="Add --resume, or choose another --out.")
+            if terms_file.read_text(encoding="utf-8") != terms:
+                raise TrainingError(
+                    f"The run in {self.out} was begun with another recipe or seed", cure=f"Compare {terms_file}."
+                )
+            parts = load_parts(self.checkpoint)
+            self.model.load_state_dict(parts["model"])
+            self.critic.load_state_dict(parts["critic"])
+            self.average = {key: parts["average"][key].to(value) for key, value in self.average.items()}
+            self.saved_optimizer = parts.get("optimizer", {})
+            return read_position(self.checkpoint)
+        with replacing(terms_file) as beside:
+            beside.write_text(terms, encoding="utf-8")
+        return Position(STAGES[0], 0, 0.0)
+
+    def steps(self, stage: str) -> int:
+        return getattr(self.recipe, f"{stage}_steps")
+
+    def enter(self, stage: str, *, fresh: bool) -> None:
+        """Begin a stage: what learns, and an optimizer for it."""
+        module = STAGE_CLASSES[stage](self.recipe, self.model, self.critic, self.task)
+        learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(learning, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay)
+        if not fresh:
+            load_optimizer(optimizer, self.saved_optimizer)
+        self.stage, self.optimizer = self.accelerator.prepare(module, optimizer)
+        self.learning = learning
+
+    def step(self, photographs: Photographs, stage: str, step: int) -> dict[str, float]:
+        """One update; gives the losses."""
+        recipe = self.recipe
+        n = recipe.batch // recipe.views
+        sheets = recipe.sheets if stage == "reference" else n
+        scenes = photographs.scenes(n, recipe.crop + ROOM, sheets, f"{self.seed}/{stage}/{step}")
+        scenes = scenes.to(self.accelerator.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * _schedule(step, self.steps(stage), recipe.warmup)
+        with self.accelerator.autocast():
+            losses = self.stage(scenes)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(torch.stack(list(losses.values())).sum())
+        norm = self.accelerator.clip_grad_norm_(self.learning, recipe.clip)
+        figures = {name: float(value.detach()) for name, value in losses.items()}
+        if self.watch.may_update(figures, float(norm) if norm is not None else 0.0):
+            self.optimizer.step()
+            self._update_average(step)
+        return figures
+
+    def leave(self) -> None:
+        """End a stage: the averaged weights are what the next one builds on."""
+        self.model.load_state_dict(self.average)
+
+    def save(self, position: Position) -> None:
+        parts = {"model": self.model.state_dict(), "critic": self.critic.state_dict(), "average": self.average}
+        save_checkpoint(self.checkpoint, position, parts, self.optimizer.optimizer)
+
+    def close(self, position: Position, *, finished: bool) -> Outcome:
+        """Write checkpoint and averaged weights."""
+        self.save(position)
+        card = {
+            "recipe": self.recipe.name, "suite": self.recipe.suite, "seed": self.seed, "finished": finished,
+            "stage": position.stage, "steps": position.step, "seconds": round(position.seconds),
+            "torch": torch.__version__, **self.data,
+        }  # fmt: skip
+        weights = self.out / "weights.safetensors"
+        save_weights(weights, self.recipe.preset, self.average, card)
+        return Outcome(finished, position.seconds, weights)
+
+    @contextmanager
+    def log(self, position: Position) -> Iterator[Callable[[str, int, dict[str, float]], None]]:
+        """Losses to log.jsonl, and to TensorBoard where it is installed; lines past the checkpoint are dropped."""
+        path = self.out / "log.jsonl"
+        kept = [line for line in _lines(path) if _before(json.loads(line), position)]
+        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        board = _tensorboard(self.out / "tensorboard")
+        with path.open("a", encoding="utf-8", buffering=1) as file:
+
+            def write(stage: str, step: int, losses: dict[str, float]) -> None:
+                rounded = {name: round(value, 6) for name, value in losses.items()}
+                file.write(json.dumps({"stage": stage, "step": step, **rounded}) + "\n")
+                if board:
+                    for name, value in losses.items():
+                        board.add_scalar(f"{stage}/{name}", value, step)
+
+            yield write
+        if board:
+            board.close()
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        decay = min(self.recipe.ema, (1 + step) / (10 + step))
+        state = self.model.state_dict()
+        torch._foreach_lerp_(list(self.average.values()), [state[key] for key in self.average], 1 - decay)
+
+
+def _schedule(step: int, steps: int, warmup: int) -> float:
+    """Share of the peak rate: a straight line up, then half a cosine down to a hundredth; by step, never the clock."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def _before(line: dict, position: Position) -> bool:
+    return (STAGES.index(line["stage"]), line["step"]) < (STAGES.index(position.stage), position.step)
+
+
+def _tensorboard(folder: Path):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(folder)

@@ -1,0 +1,106 @@
+"""A training run as data: a TOML file, with settings that can be overridden by name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from dirnet.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a run but its data and seed.
+
+    preset: of the model; suite: of the spoilings; batch: crops a step, of `crop` pixels, from batch / views scenes;
+    *_steps: of each stage; learning_rate: the peak of a cosine by step, after `warmup` steps; clip: of the gradient
+    norm; ema: decay of the averaged weights. places: patches a scene that the critic compares.
+    sheets: photographs a step whose tone stage 2 learns; latent_noise: of stage 2, in units of the latent's spread.
+    align, information, independence: weights beside the task's losses in stage 3; stage 1 uses `independence_alone`.
+    """
+
+    name: str
+    preset: str
+    suite: str
+    information_steps: int
+    reference_steps: int
+    refinement_steps: int
+    batch: int = 16
+    crop: int = 128
+    views: int = 2
+    learning_rate: float = 1.5e-3
+    warmup: int = 100
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    ema: float = 0.999
+    places: int = 24
+    sheets: int = 48
+    latent_noise: float = 0.02
+    align: float = 0.02
+    information: float = 0.01
+    independence: float = 0.002
+    independence_alone: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.views < 2 or self.batch % self.views:
+            raise UsageError(
+                "The batch does not divide into views", got=f"batch {self.batch}, views {self.views}",
+                wanted="at least 2 views, and a batch that is a multiple of them",
+            )  # fmt: skip
+        if self.crop % 8 or self.crop < 32:
+            raise UsageError("Odd crop", got=str(self.crop), wanted="a multiple of 8, at least 32")
+
+    def to_toml(self) -> str:
+        """The recipe as it would stand in a file."""
+        return "".join(f"{key} = {_toml(value)}\n" for key, value in asdict(self).items())
+
+
+def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe by the name of a shipped one or by path, with `key=value` overrides. UsageError says what is wrong."""
+    given = {**_read(source), **dict(_split(text) for text in overrides)}
+    known = {field.name: field.type for field in fields(Recipe)}
+    if unknown := sorted(set(given) - set(known)):
+        raise UsageError(f"Unknown settings {', '.join(unknown)}", wanted=f"some of {', '.join(known)}")
+    if missing := [f.name for f in fields(Recipe) if f.name not in given and f.default is MISSING]:
+        raise UsageError(f"The recipe {source} lacks {', '.join(missing)}")
+    return Recipe(**{key: _convert(key, value, str(known[key])) for key, value in given.items()})
+
+
+def _read(source: str) -> dict[str, Any]:
+    shipped = files("dirnet.learn") / "recipes"
+    path = Path(source)
+    try:
+        if not path.suffix and (shipped / f"{source}.toml").is_file():
+            text = (shipped / f"{source}.toml").read_text(encoding="utf-8")
+        else:
+            text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        names = sorted(item.name.removesuffix(".toml") for item in shipped.iterdir() if item.name.endswith(".toml"))
+        raise UsageError(
+            f"Cannot read the recipe {source}", got=str(error), wanted=f"a TOML file or one of {', '.join(names)}"
+        ) from error
+
+
+def _split(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError("Cannot read --set", got=repr(text), wanted="key=value")
+    return key.strip(), value.strip()
+
+
+def _convert(key: str, value: Any, kind: str) -> Any:
+    try:
+        return {"int": int, "float": float, "str": str}[kind](value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"The setting {key} does not fit", got=repr(value), wanted=f"a value of type {kind}"
+        ) from error
+
+
+def _toml(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)

@@ -1,0 +1,177 @@
+"""The three stages: information, reference, joint refinement. Each turns a step's views into losses."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from dirnet.isp.params import ISPParams
+from dirnet.learn.data import Scenes
+from dirnet.learn.recipe import Recipe
+from dirnet.nets.blocks import channel_statistics
+from dirnet.nets.critic import Critic
+from dirnet.nets.model import DiR
+from dirnet.objectives.alignment import alignment
+from dirnet.objectives.independence import hsic, invariance, standardise, variance_hinge
+from dirnet.objectives.information import jsd
+from dirnet.objectives.multiview import mean_over_pairs
+from dirnet.objectives.negatives import Places, gather_places, negative_weights, pick_places
+from dirnet.suites.draw import draw_for_training
+from dirnet.suites.views import Views, make_views
+from dirnet.tasks.base import Batch, Task
+from dirnet.tasks.restore import charbonnier, tone_loss
+
+ROOM = 32  # pixels by which the crops of one scene may lie apart
+STAGES = ("information", "reference", "refinement")
+Losses = dict[str, torch.Tensor]
+
+
+class Stage(nn.Module):
+    """One stage of learning: which parts learn, and what a step minimises (the sum of the losses it returns)."""
+
+    def __init__(self, recipe: Recipe, model: DiR, critic: Critic, learns: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.recipe, self.model, self.critic = recipe, model, critic
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
+        for part in learns:
+            part.requires_grad_(True)
+
+    def views(self, scenes: Scenes) -> Views:
+        """Photograph the scenes of a step anew."""
+        recipe = self.recipe
+        return make_views(scenes.crops, recipe.suite, scenes.names, views=recipe.views, size=recipe.crop, matched=True)
+
+
+class InformationStage(Stage):
+    """Stage 1: DiRNet and critic maximise what the views of a scene share, and nothing of how they were spoiled."""
+
+    def __init__(self, recipe: Recipe, model: DiR, critic: Critic, task: Task) -> None:
+        super().__init__(recipe, model, critic, (model.encoder, critic))
+
+    def forward(self, scenes: Scenes) -> Losses:
+        """Losses of one step: the critic's cross entropy ("information") and "independence"."""
+        views = self.views(scenes)
+        baseline, _ = self.model.encoder(_channels_last(views.degraded.flatten(0, 1)))
+        losses = baseline_losses(self.critic, baseline.float(), views, self.recipe.places, scenes.names[0])
+        losses["independence"] = self.recipe.independence_alone * losses["independence"]
+        return losses
+
+
+class ReferenceStage(Stage):
+    """Stage 2: what a good photograph is. Its detail: the reference encoder and its decoder; its tone: the tone head.
+
+    Encoder and decoder see clean and spoiled pictures through a little latent noise; both kinds, since what D(R(.))
+    drops of a spoiled picture would stay in the result for ever. The head sees many more photographs a step, since it
+    learns from one number a picture where the others learn from every pixel.
+    """
+
+    def __init__(self, recipe: Recipe, model: DiR, critic: Critic, task: Task) -> None:
+        super().__init__(recipe, model, critic, (model.reference, model.decoder, model.tone))
+
+    def forward(self, scenes: Scenes) -> Losses:
+        """Losses of one step: "reconstruction", "spread" and "tone"."""
+        views = self.views(scenes)
+        half = self.recipe.views // 2
+        pictures = torch.cat((views.clean[:, :half], views.degraded[:, half:]), 1).flatten(0, 1)
+        latent = self.model.reference(_channels_last(pictures))
+        generator = torch.Generator().manual_seed(_seed(scenes.names[0]))
+        noise = torch.randn(latent.shape, generator=generator).to(latent)
+        latent = latent + self.recipe.latent_noise * latent.detach().std() * noise
+        # The spread is held near 1, or the noise would mean nothing: the encoder could outgrow it.
+        spread = (latent.float().std((0, 2, 3)).log()).square().mean()
+        settings = [
+            draw_for_training(self.recipe.suite, f"{scenes.names[0]}/sheet/{i}") for i in range(len(scenes.sheets))
+        ]
+        params = ISPParams.from_settings(settings).to(str(pictures.device))
+        _, tone = tone_loss(self.model, scenes.sheets, params)
+        reconstruction = charbonnier(self.model.decoder(latent).float(), pictures)
+        return {"reconstruction": reconstruction, "spread": 0.01 * spread, "tone": tone}
+
+
+class RefinementStage(Stage):
+    """Stage 3: joint task-aligned refinement. The reference encoder stays frozen, or alignment would shrink it."""
+
+    def __init__(self, recipe: Recipe, model: DiR, critic: Critic, task: Task) -> None:
+        super().__init__(recipe, model, critic, (model.encoder, model.aligner, model.decoder, model.tone, critic))
+        self.task = task
+
+    def forward(self, scenes: Scenes) -> Losses:
+        """Losses of one step: the task's, "align", "information" and "independence", each with its weight."""
+        views, recipe = self.views(scenes), self.recipe
+        clean = views.clean.flatten(0, 1)
+        sheets = scenes.sheets[: len(scenes.names)].repeat_interleave(recipe.views, 0)
+        batch = Batch(views.degraded.flatten(0, 1), clean, views.params.to(str(clean.device)), sheets)
+        losses, representation, ideal = self.task.loss(self.model, batch)
+        with torch.no_grad():
+            reference = self.model.reference(_channels_last(ideal))
+        losses["align"] = recipe.align * alignment(representation.refined.float(), reference.float())
+        extra = baseline_losses(self.critic, representation.baseline.float(), views, recipe.places, scenes.names[0])
+        losses["information"] = recipe.information * extra["information"]
+        losses["independence"] = recipe.independence * extra["independence"]
+        return losses
+
+
+STAGE_CLASSES: dict[str, Callable[[Recipe, DiR, Critic, Task], Stage]] = {
+    "information": InformationStage,
+    "reference": ReferenceStage,
+    "refinement": RefinementStage,
+}
+
+
+def baseline_losses(critic: Critic, baseline: torch.Tensor, views: Views, places: int, key: str) -> Losses:
+    """What r0 (B K, c, h, w) of all views is asked for.
+
+    information: log 2 - JSD, the critic's binary cross entropy, mean over pairs of views and patch scales; ln 2 means
+    independent. independence: invariance between views + variance hinge + HSIC of pooled r0 with the settings.
+    """
+    b, k = views.offsets.shape[:2]
+    shared = [_shared_region(baseline.unflatten(0, (b, k))[:, view], views, view) for view in range(k)]
+    generator = torch.Generator().manual_seed(_seed(key))
+    spots = Places(*(where.to(baseline.device) for where in pick_places(b, places, *shared[0].shape[2:], generator)))
+    weights = negative_weights(places, torch.arange(b) // 2).to(baseline)
+    patches = [[gather_places(scale, spots) for scale in critic.patches(region)] for region in shared]
+    embedded = [critic.project(patch) for patch in patches]
+    cells = [gather_places(region, spots) for region in shared]
+
+    def cross_entropy(a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:
+        scales = [math.log(2) - jsd(critic(*pair), weights) for pair in zip(a, b, strict=True)]
+        return torch.stack(scales).mean()
+
+    consistency = mean_over_pairs(cells, invariance) + variance_hinge(torch.cat(cells))
+    told = hsic(channel_statistics(baseline), settings_table(views.params).to(baseline))
+    return {"information": mean_over_pairs(embedded, cross_entropy), "independence": consistency + told}
+
+
+def settings_table(params: ISPParams) -> torch.Tensor:
+    """The settings that say how a picture was spoiled, standardised: (N, columns)."""
+    return standardise(
+        (
+            params.shot_noise.clamp(min=1e-5).log(),
+            params.gamma_ratio.log(),
+            params.exposure.log(),
+            params.white_balance_ratio[:, ::2].log(),
+            (params.ccm_used - params.ccm).flatten(1).norm(dim=1),
+            torch.where(params.jpeg_quality > 0, params.jpeg_quality, 100),
+            params.demosaic,
+        )
+    )
+
+
+def _shared_region(features: torch.Tensor, views: Views, view: int) -> torch.Tensor:
+    """The cells of one view's r0 (B, c, h, w) that every view of the scene shows, wherever its crop lay."""
+    size = features.shape[2] - ROOM // 2
+    starts = ((ROOM - views.offsets[:, view]) // 2).tolist()
+    return torch.stack([f[:, y : y + size, x : x + size] for f, (y, x) in zip(features, starts, strict=True)])
+
+
+def _channels_last(image: torch.Tensor) -> torch.Tensor:
+    return image.contiguous(memory_format=torch.channels_last)
+
+
+def _seed(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7])

@@ -1,0 +1,1 @@
+"""The networks: baseline encoder, reference, alignment, critic. Know tensors only."""

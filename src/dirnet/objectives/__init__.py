@@ -1,0 +1,1 @@
+"""What to want from a representation. Pure functions of tensors."""

@@ -1,0 +1,1 @@
+"""What the refined representation is for."""

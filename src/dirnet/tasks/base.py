@@ -1,0 +1,46 @@
+"""What every task offers to joint refinement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+
+from dirnet.isp.params import ISPParams
+from dirnet.nets.model import DiR, Representation
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N spoiled crops with what they were. degraded, clean: (N, 3, S, S) sRGB; params: N rows.
+
+    sheets: (N, 3, 64, 64) contact sheets of the clean photographs, which have the same params.
+    """
+
+    degraded: torch.Tensor
+    clean: torch.Tensor
+    params: ISPParams
+    sheets: torch.Tensor
+
+
+class TaskLoss(NamedTuple):
+    """losses: what to minimise, by name; representation: of the pictures that the task saw.
+
+    ideal: (N, 3, S, S), those pictures without any degradation, in the tone in which the task saw them; the reference
+    r* that r+ is aligned to is the reference encoder's view of it.
+    """
+
+    losses: dict[str, torch.Tensor]
+    representation: Representation
+    ideal: torch.Tensor
+
+
+class Task(Protocol):
+    """A use of r+. `loss` runs the model on a batch and says how far it is from what the task wants."""
+
+    name: str
+
+    def loss(self, model: DiR, batch: Batch) -> TaskLoss:
+        """The task's losses on a batch, and the representation they were computed from."""
+        ...

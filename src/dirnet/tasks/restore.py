@@ -1,0 +1,85 @@
+"""Blind restoration: tone first, as explicit numbers; then detail, as y + (D(r+) - D(pilot))."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from dirnet.isp.camera import degrade
+from dirnet.isp.params import ISPParams
+from dirnet.nets.blocks import pad_to_multiple
+from dirnet.nets.model import MONTAGE_SIDE, DiR, Representation, Statistics
+from dirnet.nets.tone import Tone, contact_sheet
+from dirnet.pictures.tiles import apply_tiled
+from dirnet.tasks.base import Batch, TaskLoss
+
+ToneMode = Literal["keep", "repair"]
+WHOLE_PIXELS = 4_000_000  # a larger picture is worked in pieces
+TILE = 1024
+MARGIN = 128  # more than the networks can see around a pixel
+
+
+def find_tone(model: DiR, image: torch.Tensor) -> Tone:
+    """The tone that a whole picture (B, 3, H, W) of any size needs."""
+    return model.tone(contact_sheet(pad_to_multiple(image)))
+
+
+def tone_loss(model: DiR, sheets: torch.Tensor, params: ISPParams) -> tuple[Tone, torch.Tensor]:
+    """The tone found in clean contact sheets (N, 3, 64, 64) once spoiled, and how far it is from mending them.
+
+    Measured on the sheets with nothing but their tone spoiled, since noise is not the head's to mend.
+    """
+    found = model.tone(degrade(sheets, params, exact_jpeg=False))
+    return found, charbonnier(found.repair(degrade(sheets, params.tone_only())), sheets)
+
+
+def refine(
+    model: DiR, image: torch.Tensor, statistics: Statistics | None = None
+) -> tuple[torch.Tensor, Representation]:
+    """Mend the detail of a picture (B, 3, H, W), tone as it is; exactly the picture where the model is untrained."""
+    representation = model(image, statistics)
+    return image + model.decode(representation, (image.shape[2], image.shape[3])), representation
+
+
+def restore(model: DiR, image: torch.Tensor, *, tone: ToneMode = "keep", tile: int | None = None) -> torch.Tensor:
+    """Restore pictures (B, 3, H, W) sRGB 0..1, any size -> the same shape, clipped to 0..1.
+
+    tone: "keep" leaves exposure and colour as they are, "repair" mends them too. The detail is mended in repaired
+    tone either way. tile: side of the pieces a single large picture is worked in; chosen by itself where None. Beyond
+    512 pixels the global statistics come from a montage, so pieces and whole give the same picture.
+    """
+    h, w = image.shape[2:]
+    if tile is None and h * w > WHOLE_PIXELS:
+        tile = TILE
+    numbers = find_tone(model, image)
+    repaired = numbers.repair(image)
+    statistics = model.statistics(repaired) if tile or max(h, w) > MONTAGE_SIDE else None
+    if tile:
+        refined = apply_tiled(lambda part: refine(model, part, statistics)[0], repaired, tile, MARGIN)
+    else:
+        refined, _ = refine(model, repaired, statistics)
+    return (refined if tone == "repair" else numbers.undo(refined)).clamp(0, 1)
+
+
+class Restoration:
+    """The task as joint refinement sees it."""
+
+    name = "restore"
+
+    def loss(self, model: DiR, batch: Batch) -> TaskLoss:
+        """tone: of the head's repair of contact sheets; detail: of the refined crop.
+
+        The detail's target is the clean crop in the tone that the head leaves it in, so that neither does the
+        other's work: what the head cannot know, the refinement does not guess.
+        """
+        found, tone = tone_loss(model, batch.sheets, batch.params)
+        fixed = found.detach()
+        ideal = fixed.repair(degrade(batch.clean, batch.params.tone_only()))
+        refined, representation = refine(model, fixed.repair(batch.degraded))
+        return TaskLoss({"detail": charbonnier(refined, ideal), "tone": tone}, representation, ideal)
+
+
+def charbonnier(a: torch.Tensor, b: torch.Tensor, epsilon: float = 1e-3) -> torch.Tensor:
+    """Mean of sqrt((a - b)^2 + epsilon^2), less epsilon: absolute difference, smooth at 0."""
+    return ((a - b).square() + epsilon**2).sqrt().mean() - epsilon

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dirnet.errors import DirnetError
+from dirnet.judge import statistics
+from dirnet.judge.statistics import paired_interval
+
+
+def figures(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    before = random.normal(25, 4, n)
+    return before + random.gamma(2.0, 1.0, n), before
+
+
+def test_it_agrees_with_the_bootstrap_of_scipy() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    a, b = figures(60)
+    theirs = stats.bootstrap(
+        (a, b), lambda x, y, axis=-1: (x - y).mean(axis=axis), paired=True, vectorized=True, n_resamples=20_000,
+        method="percentile", rng=np.random.default_rng(5),
+    ).confidence_interval  # fmt: skip
+    assert paired_interval(a, b, resamples=20_000) == pytest.approx((theirs.low, theirs.high), abs=0.02)
+
+
+@pytest.mark.parametrize(("level", "z"), [(0.95, 1.959964), (0.8, 1.281552)])
+def test_for_many_normal_differences_it_is_the_closed_form(level: float, z: float) -> None:
+    a = np.random.default_rng(3).normal(2.0, 3.0, 2000)
+    half = z * a.std() / np.sqrt(len(a))
+    low, high = paired_interval(a, np.zeros_like(a), resamples=8000, level=level)
+    assert (low, high) == pytest.approx((a.mean() - half, a.mean() + half), abs=half * 0.06)
+
+
+def test_it_covers_the_truth_about_as_often_as_it_says() -> None:
+    random = np.random.default_rng(11)
+    zeros = np.zeros(40)
+    hits = sum(
+        low <= 1.0 <= high
+        for low, high in (paired_interval(random.normal(1, 2, 40), zeros, resamples=400) for _ in range(300))
+    )
+    assert 0.89 <= hits / 300 <= 0.98
+
+
+def test_what_is_common_to_a_pair_does_not_widen_it() -> None:
+    common = np.random.default_rng(2).normal(0, 100, 30)
+    assert paired_interval(common + 1.5, common) == pytest.approx((1.5, 1.5))
+
+
+def test_swapping_the_sides_turns_the_interval_round() -> None:
+    a, b = figures(25)
+    low, high = paired_interval(a, b)
+    assert paired_interval(b, a) == pytest.approx((-high, -low))
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
+    a, b = figures(25)
+    assert paired_interval(a, b) == paired_interval(a, b)
+    assert paired_interval(a, b) != paired_interval(a, b, seed=1)
+
+
+def test_the_memory_bound_does_not_change_the_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = figures(25)
+    whole = paired_interval(a, b)
+    monkeypatch.setattr(statistics, "_DRAWS_AT_ONCE", 25 * 7)
+    assert paired_interval(a, b) == whole
+
+
+@pytest.mark.parametrize(("a", "b"), [([1.0, 2.0], [1.0]), ([], []), ([1.0], [2.0]), ([1.0, float("nan")], [1.0, 2.0])])
+def test_what_makes_no_pairs_is_a_sentence(a: list[float], b: list[float]) -> None:
+    with pytest.raises(DirnetError, match="No interval"):
+        paired_interval(a, b)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from dirnet.errors import TrainingError
+from dirnet.learn.alarms import PATIENCE, Watch
+
+GOOD = {"detail": 0.1, "tone": 0.2}
+
+
+def test_a_good_step_may_update_the_weights() -> None:
+    assert Watch().may_update(GOOD, 1e9)
+
+
+@pytest.mark.parametrize(
+    ("losses", "norm"),
+    [({**GOOD, "tone": math.nan}, 1.0), ({**GOOD, "detail": math.inf}, 1.0), (GOOD, math.nan), (GOOD, math.inf)],
+)
+def test_a_bad_step_is_passed_over(losses: dict[str, float], norm: float) -> None:
+    watch = Watch()
+    assert not watch.may_update(losses, norm)
+    assert watch.may_update(GOOD, 1.0)
+
+
+def test_bad_steps_in_a_row_stop_the_run_in_a_sentence() -> None:
+    watch = Watch()
+    for _ in range(PATIENCE - 1):
+        assert not watch.may_update({**GOOD, "tone": math.nan}, math.inf)
+    with pytest.raises(TrainingError, match=rf"tone, the gradient not finite in {PATIENCE} steps.*learning_rate"):
+        watch.may_update({**GOOD, "tone": math.nan}, math.inf)
+
+
+def test_a_good_step_between_begins_the_count_again() -> None:
+    watch = Watch()
+    for _ in range(5):
+        for _ in range(PATIENCE - 1):
+            watch.may_update(GOOD, math.nan)
+        assert watch.may_update(GOOD, 1.0)

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dirnet.errors import UsageError
+from dirnet.isp.params import ISPParams
+from dirnet.learn import stages as module
+from dirnet.learn.data import Scenes
+from dirnet.learn.recipe import Recipe, load_recipe
+from dirnet.learn.stages import ROOM, STAGE_CLASSES, STAGES, Stage, baseline_losses, settings_table
+from dirnet.nets.critic import Critic
+from dirnet.nets.model import PRESETS, DiR
+from dirnet.nets.tone import contact_sheet
+from dirnet.suites.views import Views, make_views
+from dirnet.tasks.restore import Restoration
+
+CROP = 48
+LEARNS = {
+    "information": {"encoder", "critic"},
+    "reference": {"reference", "decoder", "tone"},
+    "refinement": {"encoder", "aligner", "decoder", "tone", "critic"},
+}
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return load_recipe("tiny-proof", [f"crop={CROP}", "batch=8", "places=9", "sheets=4"])
+
+
+def scenes_of(photographs: dict[str, torch.Tensor], size: int = CROP + ROOM) -> Scenes:
+    """Four scenes of three photographs."""
+    pictures = [*photographs.values()]
+    wholes = [pictures[i % 3] for i in range(4)]
+    crops = [whole[0, :, 90 : 90 + size, 40 * i + 60 : 40 * i + 60 + size] for i, whole in enumerate(wholes)]
+    sheets = torch.cat([contact_sheet(whole) for whole in wholes])
+    return Scenes(torch.stack(crops), sheets, [f"scene/{i}" for i in range(4)])
+
+
+@pytest.fixture
+def scenes(photographs: dict[str, torch.Tensor]) -> Scenes:
+    return scenes_of(photographs)
+
+
+def begin(stage: str, recipe: Recipe) -> Stage:
+    torch.manual_seed(5)
+    model = DiR(recipe.preset)
+    return STAGE_CLASSES[stage](recipe, model, Critic(PRESETS[recipe.preset].width), Restoration())
+
+
+def parts(stage: Stage) -> dict[str, torch.nn.Module]:
+    return {**dict(stage.model.named_children()), "critic": stage.critic}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_trains_its_own_parts_and_no_others(name: str, recipe: Recipe, scenes: Scenes) -> None:
+    stage = begin(name, recipe)
+    with torch.no_grad():  # past the zero-initialised layers, which let no gradient through
+        for parameter in stage.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    losses = stage(scenes)
+    assert all(loss.isfinite() for loss in losses.values())
+    torch.stack(list(losses.values())).sum().backward()
+    for part, network in parts(stage).items():
+        gradients = [parameter.grad for parameter in network.parameters()]
+        if part in LEARNS[name]:
+            assert any(gradient is not None and gradient.any() for gradient in gradients), part
+            assert all(gradient is None or gradient.isfinite().all() for gradient in gradients), part
+        else:
+            assert all(gradient is None for gradient in gradients), part
+
+
+def test_what_learns_does_not_depend_on_the_stage_before(recipe: Recipe) -> None:
+    model, critic = DiR("tiny"), Critic(16)
+    for name in (*STAGES, *STAGES[::-1]):
+        stage = STAGE_CLASSES[name](recipe, model, critic, Restoration())
+        learning = {part for part, network in parts(stage).items() if next(network.parameters()).requires_grad}
+        assert learning == LEARNS[name]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_losses_go_down_on_the_same_scenes(name: str, recipe: Recipe, scenes: Scenes) -> None:
+    stage = begin(name, recipe)
+    optimizer = torch.optim.AdamW([p for p in stage.parameters() if p.requires_grad], lr=2e-3)
+    rows = []
+    for _ in range(16):
+        losses = stage(scenes)
+        total = torch.stack(list(losses.values())).sum()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        rows.append({key: float(loss.detach()) for key, loss in losses.items()})
+    assert sum(rows[-1].values()) < 0.9 * sum(rows[0].values())
+    main = {"information": "independence", "reference": "reconstruction", "refinement": "detail"}[name]
+    assert rows[-1][main] < rows[0][main]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_step_is_a_function_of_weights_and_scenes(name: str, recipe: Recipe, scenes: Scenes) -> None:
+    first = begin(name, recipe)(scenes)
+    torch.rand(3)
+    again = begin(name, recipe)(scenes)
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    other = begin(name, recipe)(replace(scenes, names=[f"else/{i}" for i in range(4)]))
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+def test_clean_pictures_leave_an_untrained_model_nothing_to_refine(recipe: Recipe, scenes: Scenes) -> None:
+    losses = begin("refinement", replace(recipe, suite="clean"))(scenes)
+    for name in ("detail", "tone", "align"):
+        assert float(losses[name].detach()) == pytest.approx(0, abs=1e-5), name
+
+
+def test_the_smallest_crop_that_a_recipe_allows_can_be_trained_on(
+    recipe: Recipe, photographs: dict[str, torch.Tensor]
+) -> None:
+    for crop in range(8, CROP, 8):
+        try:
+            small = replace(recipe, crop=crop)
+        except UsageError:
+            continue
+        losses = begin("information", small)(scenes_of(photographs, crop + ROOM))
+        assert all(loss.isfinite() for loss in losses.values())
+        return
+    pytest.fail("no crop under 48 pixels is allowed")
+
+
+def views_of(scenes: Scenes, suite: str = "seen", views: int = 3) -> Views:
+    return make_views(scenes.crops, suite, scenes.names, views=views, size=CROP, matched=True)
+
+
+def test_the_shared_region_shows_the_same_pixels_in_every_view(scenes: Scenes) -> None:
+    """Clean crops, folded to cells of two pixels, stand for representations."""
+    views = views_of(scenes, views=4)
+    assert len(views.offsets.flatten(0, 1).unique(dim=0)) > 4
+    shared = [module._shared_region(F.avg_pool2d(views.clean[:, view], 2), views, view) for view in range(4)]
+    cells = (CROP - ROOM) // 2
+    expected = F.avg_pool2d(scenes.crops[:, :, ROOM:CROP, ROOM:CROP], 2)
+    assert expected.shape[2:] == (cells, cells)
+    for region in shared:
+        assert torch.equal(region, expected)
+
+
+def folded(pictures: torch.Tensor) -> torch.Tensor:
+    """Twelve numbers a cell: all that two by two pixels hold."""
+    return F.pixel_unshuffle(pictures.flatten(0, 1), 2)
+
+
+def critic_of_pixels() -> Critic:
+    """A critic that compares what lies in the cells themselves."""
+    critic = Critic(12, projected=12).requires_grad_(False)
+    for name, parameter in critic.projections.named_parameters():
+        parameter.copy_(torch.eye(12) if name.endswith("weight") else torch.zeros(12))
+    return critic
+
+
+def test_views_of_one_scene_tell_of_each_other_and_of_different_scenes_do_not(scenes: Scenes) -> None:
+    views = views_of(scenes)
+    strangers = torch.stack([views.clean[:, view].roll(view, 0) for view in range(3)], 1)
+    values = []
+    for pictures in (views.clean, strangers):
+        cells = folded(pictures)
+        cells = (cells - cells.mean((0, 2, 3), keepdim=True)) / cells.std((0, 2, 3), keepdim=True)
+        values.append(baseline_losses(critic_of_pixels(), cells, views, 9, "key"))
+    alike, different = values
+    assert alike["information"] < 0.7 * different["information"]
+    assert alike["independence"] < 0.7 * different["independence"]
+
+
+def test_a_critic_that_knows_nothing_says_ln_2(scenes: Scenes) -> None:
+    critic = Critic(12).requires_grad_(False)
+    critic.log_temperature.fill_(-40)
+    critic.bias.zero_()
+    views = views_of(scenes)
+    losses = baseline_losses(critic, folded(views.degraded), views, 9, "key")
+    assert float(losses["information"]) == pytest.approx(math.log(2), abs=1e-5)
+
+
+def test_a_baseline_that_says_how_it_was_spoiled_is_less_independent(scenes: Scenes) -> None:
+    """The settings themselves, laid over a part of the clean picture, against the clean picture alone."""
+    views = views_of(scenes)
+    silent = folded(views.clean)
+    told = settings_table(views.params)[:, :, None, None].expand(-1, -1, *silent.shape[2:])
+    telling = torch.cat((silent[:, : -told.shape[1]], told), 1)
+    critic = critic_of_pixels()
+    first, second = (baseline_losses(critic, r0, views, 9, "key")["independence"] for r0 in (telling, silent))
+    assert first > second + 0.1
+
+
+def test_constant_or_equal_baselines_give_finite_losses_and_gradients(scenes: Scenes) -> None:
+    for suite in ("seen", "clean"):
+        views = views_of(scenes, suite)
+        baseline = torch.ones(12, 12, CROP // 2, CROP // 2, requires_grad=True)
+        losses = baseline_losses(Critic(12), baseline, views, 9, "key")
+        torch.stack(list(losses.values())).sum().backward()
+        assert baseline.grad is not None
+        assert baseline.grad.isfinite().all()
+
+
+def test_settings_stand_in_standardised_columns(scenes: Scenes) -> None:
+    params = views_of(scenes, views=6).params
+    table = settings_table(params)
+    assert len(table) == 24
+    assert table.isfinite().all()
+    torch.testing.assert_close(table.mean(0), torch.zeros(table.shape[1]), atol=1e-4, rtol=0)
+    gamma = params.gamma_ratio.log()
+    torch.testing.assert_close(table[:, 1], (gamma - gamma.mean()) / gamma.std(), atol=1e-4, rtol=1e-4)
+
+
+def test_perfect_cameras_all_look_the_same() -> None:
+    assert not settings_table(ISPParams.clean(7)).any()
+
+
+def test_every_second_scene_was_spoiled_like_the_one_before(recipe: Recipe, scenes: Scenes) -> None:
+    """As the critic's weights of negatives take it: scenes 0 and 1 are a group, 2 and 3 another."""
+    views = begin("information", recipe).views(scenes)
+    gamma = views.params.gamma_ratio.unflatten(0, (4, 2))
+    assert torch.equal(gamma[0], gamma[1])
+    assert torch.equal(gamma[2], gamma[3])
+    assert not torch.equal(gamma[0], gamma[2])
+    assert len(views.params.noise_seed.unique()) == 8

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from dirnet.errors import UsageError
+from dirnet.isp.faults import FAULTS
+from dirnet.suites.suites import SUITES, suite_named
+
+KINDS = [(suite.name, fault) for suite in SUITES.values() for fault in suite.faults]
+# From the weakest end of severity 1 to the strongest of severity 5, as the method defines the two suites.
+SPAN = {
+    ("seen", "sensor_noise"): (1e-4, 1.2e-2),
+    ("seen", "jpeg"): (95, 25),
+    ("seen", "wrong_gamma"): (0, 0.20),
+    ("seen", "wrong_white_balance"): (0, 0.12),
+    ("seen", "wrong_exposure"): (0, 0.4),
+    ("seen", "wrong_ccm"): (0, 0.4),
+    ("unseen-severity", "sensor_noise"): (1.2e-2, 5e-2),
+    ("unseen-severity", "jpeg"): (25, 8),
+    ("unseen-severity", "wrong_gamma"): (0.20, 0.60),
+    ("unseen-severity", "wrong_white_balance"): (0.12, 0.35),
+    ("unseen-severity", "wrong_exposure"): (0.4, 1.2),
+    ("unseen-severity", "wrong_ccm"): (0.4, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_has_a_name_a_version_and_a_sentence(name: str) -> None:
+    suite = suite_named(name)
+    assert suite is SUITES[name]
+    assert (suite.name, suite.version) == (name, 0)
+    assert suite.sentence.endswith(".")
+
+
+@pytest.mark.parametrize(("name", "fault"), KINDS)
+def test_five_ranges_that_follow_on_one_another(name: str, fault: str) -> None:
+    assert fault in FAULTS
+    ranges = SUITES[name].faults[fault]
+    assert len(ranges) == 5
+    assert all(low <= high for low, high in ranges)
+    if fault == "demosaicing":
+        assert set(ranges) == {(0.0, 0.0)}
+        return
+    weakest_first = [sorted(between, reverse=fault == "jpeg") for between in ranges]
+    assert (weakest_first[0][0], weakest_first[4][1]) == SPAN[name, fault]
+    assert all(before[1] == after[0] for before, after in pairwise(weakest_first))
+
+
+def test_clean_is_nothing_and_unseen_severity_begins_where_seen_ends() -> None:
+    assert SUITES["clean"].faults == {}
+    assert SUITES["unseen-severity"].faults.keys() == SUITES["seen"].faults.keys()
+
+
+def test_an_unknown_suite_is_refused_with_the_list() -> None:
+    with pytest.raises(UsageError, match="'sean'") as caught:
+        suite_named("sean")
+    assert all(name in caught.value.wanted for name in SUITES)

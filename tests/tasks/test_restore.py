@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import pytest
+import torch
+from torch import nn
+
+from dirnet.isp.camera import degrade
+from dirnet.isp.params import ISPParams, clean_settings
+from dirnet.nets.model import DiR
+from dirnet.nets.tone import Tone, contact_sheet
+from dirnet.suites.draw import draw
+from dirnet.tasks import restore as module
+from dirnet.tasks.base import Batch
+from dirnet.tasks.restore import Restoration, ToneMode, charbonnier, find_tone, refine, restore
+
+MODES: tuple[ToneMode, ...] = get_args(ToneMode)
+
+
+def shaken() -> DiR:
+    """A model whose every parameter is off its beginning, zero-initialised layers too."""
+    model = DiR("tiny").eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> DiR:
+    return shaken()
+
+
+@pytest.fixture(scope="module")
+def untrained() -> DiR:
+    return DiR("tiny").eval().requires_grad_(False)
+
+
+SIZES = [(1, 1), (1, 30), (7, 5), (16, 16), (31, 33), (520, 40), (17, 600)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("tone", MODES)
+def test_an_untrained_model_gives_its_input_back_exactly(untrained: DiR, size: tuple[int, int], tone: ToneMode) -> None:
+    image = torch.rand(1, 3, *size)
+    image[..., 0, 0] = torch.tensor([0.0, 1.0, 0.0])
+    assert torch.equal(restore(untrained, image, tone=tone), image)
+    assert torch.equal(restore(untrained, image, tone=tone, tile=64), image)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("tone", MODES)
+def test_any_size_comes_back_at_its_size_within_0_and_1(model: DiR, size: tuple[int, int], tone: ToneMode) -> None:
+    restored = restore(model, torch.rand(1, 3, *size).round(), tone=tone)
+    assert restored.shape == (1, 3, *size)
+    assert restored.isfinite().all()
+    assert restored.min() >= 0
+    assert restored.max() <= 1
+
+
+@pytest.mark.parametrize("size", [(24, 420), (410, 37), (19, 700), (530, 25), (216, 205)])
+@pytest.mark.parametrize("tone", MODES)
+def test_pieces_and_whole_give_the_same_picture(model: DiR, size: tuple[int, int], tone: ToneMode) -> None:
+    image = 0.2 + 0.6 * torch.rand(1, 3, *size)
+    whole = restore(model, image, tone=tone)
+    assert (whole - image).abs().mean() > 0.003
+    torch.testing.assert_close(restore(model, image, tone=tone, tile=64), whole, atol=1e-4, rtol=0)
+
+
+def test_a_large_picture_is_worked_in_pieces_by_itself(model: DiR, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = 0.2 + 0.6 * torch.rand(1, 3, 24, 420)
+    whole = restore(model, image)
+    monkeypatch.setattr(module, "WHOLE_PIXELS", 24 * 420 - 1)
+    monkeypatch.setattr(module, "TILE", 96)
+    seen: list[int] = []
+    inner = module.refine
+    monkeypatch.setattr(module, "refine", lambda m, part, s: seen.append(part.shape[3]) or inner(m, part, s))
+    torch.testing.assert_close(restore(model, image), whole, atol=1e-4, rtol=0)
+    assert len(seen) == 5
+    assert max(seen) <= 96 + 2 * module.MARGIN
+
+
+def test_a_batch_is_its_pictures_one_by_one(model: DiR, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = 0.2 + 0.6 * torch.rand(2, 3, 20, 36)
+    together = restore(model, images, tone="repair")
+    for image, restored in zip(images, together, strict=True):
+        torch.testing.assert_close(restore(model, image[None], tone="repair")[0], restored, atol=1e-5, rtol=0)
+    monkeypatch.setattr(module, "WHOLE_PIXELS", 20 * 36 - 1)  # pictures too large to be worked at once
+    torch.testing.assert_close(restore(model, images, tone="repair"), together, atol=1e-4, rtol=0)
+
+
+class Says(nn.Module):
+    """A tone head that says the same numbers of every picture."""
+
+    def __init__(self, numbers: Tone) -> None:
+        super().__init__()
+        self.numbers = numbers
+
+    def forward(self, sheet: torch.Tensor) -> Tone:
+        return self.numbers
+
+
+NUMBERS = Tone(torch.full((1, 3), 0.3), torch.tensor([-0.1]), torch.tensor([0.01]), torch.tensor([0.1]))
+
+
+def test_keep_leaves_the_tone_as_it_is_and_repair_mends_it() -> None:
+    untrained = DiR("tiny").requires_grad_(False)
+    untrained.tone = Says(NUMBERS)  # type: ignore[assignment]
+    image = 0.02 + 0.7 * torch.rand(1, 3, 16, 16)
+    torch.testing.assert_close(restore(untrained, image, tone="keep"), image, atol=1e-4, rtol=0)
+    expected = NUMBERS.repair(image).clamp(0, 1)
+    torch.testing.assert_close(restore(untrained, image, tone="repair"), expected, atol=1e-4, rtol=0)
+
+
+def test_the_detail_is_mended_in_repaired_tone() -> None:
+    model = shaken()
+    model.tone = Says(NUMBERS)  # type: ignore[assignment]
+    image = 0.3 + 0.3 * torch.rand(1, 3, 16, 16)
+    refined, representation = refine(model, NUMBERS.repair(image))
+    assert torch.equal(restore(model, image, tone="repair"), refined.clamp(0, 1))
+    assert torch.equal(restore(model, image, tone="keep"), NUMBERS.undo(refined).clamp(0, 1))
+    expected = NUMBERS.repair(image) + model.decode(representation, (16, 16))
+    assert torch.equal(refined, expected)
+
+
+def test_the_tone_of_a_large_picture_comes_from_all_of_it(model: DiR) -> None:
+    image = torch.rand(1, 3, 20, 1200)
+    dark = image.clone()
+    dark[..., 160:200] *= 0.1  # a stretch between the windows of the montage
+    shown, hidden = find_tone(model, image), find_tone(model, dark)
+    assert (shown.log_gains - hidden.log_gains).abs().max() > 1e-5
+
+
+def test_charbonnier_is_an_absolute_difference_that_is_smooth_at_0() -> None:
+    a = torch.rand(1, 3, 8, 8, requires_grad=True)
+    at_zero = charbonnier(a, a.detach())
+    assert float(at_zero.detach()) == pytest.approx(0, abs=1e-9)
+    assert not torch.autograd.grad(at_zero, a)[0].any()
+    assert float(charbonnier(a + 0.5, a).detach()) == pytest.approx(0.5, abs=2e-3)
+    assert float(charbonnier(a + 1e-3, a).detach()) == pytest.approx(1e-3 * (math.sqrt(2) - 1), rel=1e-2)
+
+
+def batch_of(image: torch.Tensor, settings: list[dict]) -> Batch:
+    params = ISPParams.from_settings(settings)
+    clean = image[..., 100:132, 200:232].expand(len(settings), -1, -1, -1)
+    sheets = contact_sheet(image).expand(len(settings), -1, -1, -1)
+    return Batch(degrade(clean, params, exact_jpeg=False), clean, params, sheets)
+
+
+def test_nothing_to_learn_from_clean_pictures(untrained: DiR, chelsea: torch.Tensor) -> None:
+    losses, _, _ = Restoration().loss(untrained, batch_of(chelsea, [clean_settings()] * 2))
+    assert losses.keys() == {"detail", "tone"}
+    assert max(losses.values()) < 1e-5
+
+
+def test_what_is_wrong_in_tone_alone_is_the_tone_heads_matter(untrained: DiR, chelsea: torch.Tensor) -> None:
+    wrong = clean_settings() | {"gamma_ratio": 1.3, "exposure": 0.7}
+    batch = batch_of(chelsea, [wrong])
+    losses, _, ideal = Restoration().loss(untrained, batch)
+    torch.testing.assert_close(ideal, batch.degraded)
+    assert losses["detail"] < 1e-5
+    assert losses["tone"] > 0.05
+
+
+def test_what_is_wrong_in_detail_alone_is_the_refinements_matter(untrained: DiR, chelsea: torch.Tensor) -> None:
+    noisy = clean_settings() | {"shot_noise": 3e-3, "read_noise": 1e-5, "jpeg_quality": 50, "demosaic": "bilinear"}
+    batch = batch_of(chelsea, [noisy])
+    losses, _, _ = Restoration().loss(untrained, batch)
+    assert losses["tone"] < 1e-5
+    assert float(losses["detail"]) == pytest.approx(float(charbonnier(batch.degraded, batch.clean)), rel=1e-4)
+
+
+def test_neither_loss_teaches_the_others_part(chelsea: torch.Tensor) -> None:
+    model = shaken().requires_grad_(True)
+    losses, representation, _ = Restoration().loss(
+        model, batch_of(chelsea, [draw("seen", 4, "a"), draw("seen", 5, "b")])
+    )
+    assert representation.refined.shape == (2, 16, 16, 16)
+    for name, parts in (("detail", (model.encoder, model.aligner, model.decoder)), ("tone", (model.tone,))):
+        gradients = torch.autograd.grad(losses[name], list(model.parameters()), allow_unused=True, retain_graph=True)
+        taught = {id(p) for p, g in zip(model.parameters(), gradients, strict=True) if g is not None and g.any()}
+        own = {id(parameter) for part in parts for parameter in part.parameters()}
+        assert taught & own
+        others = {id(p) for p in (model.tone if name == "detail" else model.encoder).parameters()}
+        assert not taught & others
+
+
+def test_both_losses_go_down_on_one_batch(chelsea: torch.Tensor) -> None:
+    model = DiR("tiny")
+    model.reference.requires_grad_(False)
+    batch = batch_of(chelsea, [draw("seen", 5, name) for name in "abcd"])
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    rows: list[dict[str, float]] = []
+    for _ in range(40):
+        losses, _, _ = Restoration().loss(model, batch)
+        optimizer.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        optimizer.step()
+        rows.append({name: float(loss.detach()) for name, loss in losses.items()})
+    assert rows[-1]["tone"] < 0.7 * rows[0]["tone"]
+    assert rows[-1]["detail"] < 0.9 * rows[0]["detail"]

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from dirnet import devices
+from dirnet.errors import DirnetError, UsageError
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, *present: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in present)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in present)
+
+
+@pytest.mark.parametrize(
+    ("present", "best"), [((), "cpu"), (("mps",), "mps"), (("cuda",), "cuda"), (("mps", "cuda"), "cuda")]
+)
+def test_auto_takes_the_fastest_there_is(monkeypatch: pytest.MonkeyPatch, present: tuple[str, ...], best: str) -> None:
+    machine(monkeypatch, *present)
+    assert devices.pick_device("auto") == devices.pick_device() == torch.device(best)
+    assert devices.pick_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_an_absent_device_is_refused_with_a_cure(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    machine(monkeypatch)
+    with pytest.raises(UsageError, match=f"No {name} device") as caught:
+        devices.pick_device(name)
+    assert "--device cpu" in caught.value.cure
+
+
+def test_an_unknown_device_is_refused_with_the_list() -> None:
+    with pytest.raises(UsageError, match="'gpu'") as caught:
+        devices.pick_device("gpu")
+    assert all(name in caught.value.wanted for name in devices.DEVICES)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "amx"), [("flags : avx512f amx_bf16 amx_tile", True), ("flags : avx2", False), (None, False)]
+)
+def test_bf16_on_a_cpu_only_where_it_has_amx(monkeypatch: pytest.MonkeyPatch, cpu: str | None, amx: bool) -> None:
+    def read_text(path: Path) -> str:
+        if cpu is None:
+            raise FileNotFoundError(path)
+        return cpu
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    devices.cpu_has_amx.cache_clear()
+    try:
+        assert devices.cpu_has_amx() is amx
+        assert devices.training_precision(torch.device("cpu")) == ("bf16" if amx else "no")
+    finally:
+        devices.cpu_has_amx.cache_clear()
+
+
+@pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "no")])
+def test_precision_on_a_gpu(monkeypatch: pytest.MonkeyPatch, supported: bool, precision: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
+    assert devices.training_precision(torch.device("cuda")) == precision
+    assert devices.training_precision(torch.device("mps")) == "no"
+
+
+def test_all_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
+    try:
+        devices.use_all_cores()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_without_torchvision_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(DirnetError, match=r"not installed.*dirnet-isp\[detect\]"):
+        devices.import_torchvision()
+
+
+def test_torchvision_of_another_build_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    with pytest.raises(DirnetError, match="different builds") as caught:
+        devices.import_torchvision()
+    assert "torchvision::nms" in caught.value.got
+    assert torch.__version__ in caught.value.got
