@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-import click
 import typer
 
 from dirnet.cli import degrade, demo, evaluate, info, report, restore, train
@@ -19,6 +19,9 @@ app = typer.Typer(
 for command in (demo.demo, degrade.degrade, restore.restore, train.train, evaluate.evaluate, report.report, info.info):
     app.command()(command)
 
+# Typer brings its own copy of click or takes the installed one, by version; this is the base of either's usage errors.
+_ParserError: Any = typer.BadParameter.__base__
+
 
 def main() -> None:
     """Run a command; exit with 0, 1 (some inputs failed), 2 (usage) or 130 (interrupted), a sentence on stderr."""
@@ -27,10 +30,10 @@ def main() -> None:
     except DirnetError as error:
         print(f"dirnet: {error}", file=sys.stderr)
         code = error.exit_code
-    except click.ClickException as error:
+    except _ParserError as error:
         error.show()
         code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("dirnet: interrupted; what was finished is kept.", file=sys.stderr)
         code = EXIT_INTERRUPTED
     except BrokenPipeError:

@@ -21,7 +21,7 @@ from dirnet.judge.showcase import Showcase, Shown
 from dirnet.nets.blocks import pad_to_multiple
 from dirnet.nets.weights import Loaded
 from dirnet.pictures.folders import Input
-from dirnet.pictures.read import read_picture
+from dirnet.pictures.read import PICTURE_SUFFIXES, RAW_SUFFIXES, read_picture
 from dirnet.suites.draw import draw
 from dirnet.tasks.restore import ToneMode, find_tone, restore
 
@@ -53,7 +53,8 @@ def find_pairs(folder: Path, suffixes: tuple[str, str]) -> list[tuple[str, Path,
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder", wanted="a folder with pairs of pictures")
     spoiled, clean = suffixes
-    files = {path.stem: path for path in sorted(folder.iterdir()) if path.is_file()}
+    readable = PICTURE_SUFFIXES | RAW_SUFFIXES
+    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in readable and path.is_file()}
     names = [stem.removesuffix(spoiled) for stem in files if stem.endswith(spoiled)]
     found = [(name, files[name + spoiled], files[name + clean]) for name in names if name + clean in files]
     if not found:

@@ -123,12 +123,13 @@ class _Run:
                 raise TrainingError(
                     f"The run in {self.out} was begun with another recipe or seed", cure=f"Compare {terms_file}."
                 )
+            position = read_position(self.checkpoint)
             parts = load_parts(self.checkpoint)
             self.model.load_state_dict(parts["model"])
             self.critic.load_state_dict(parts["critic"])
             self.average = {key: parts["average"][key].to(value) for key, value in self.average.items()}
             self.saved_optimizer = parts.get("optimizer", {})
-            return read_position(self.checkpoint)
+            return position
         with replacing(terms_file) as beside:
             beside.write_text(terms, encoding="utf-8")
         return Position(STAGES[0], 0, 0.0)
@@ -190,7 +191,7 @@ class _Run:
     def log(self, position: Position) -> Iterator[Callable[[str, int, dict[str, float]], None]]:
         """Losses to log.jsonl, and to TensorBoard where it is installed; lines past the checkpoint are dropped."""
         path = self.out / "log.jsonl"
-        kept = [line for line in _lines(path) if _before(json.loads(line), position)]
+        kept = [line for line in _lines(path) if _before(line, position)]
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         board = _tensorboard(self.out / "tensorboard")
         with path.open("a", encoding="utf-8", buffering=1) as file:
@@ -224,7 +225,12 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
-def _before(line: dict, position: Position) -> bool:
+def _before(text: str, position: Position) -> bool:
+    """Whether a line of the log lies before a position; one that a crash cut short does not."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return False
     return (STAGES.index(line["stage"]), line["step"]) < (STAGES.index(position.stage), position.step)
 
 

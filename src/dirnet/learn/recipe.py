@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -46,13 +47,13 @@ class Recipe:
     independence_alone: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.views < 2 or self.batch % self.views:
+        if self.views < 2 or self.batch < self.views or self.batch % self.views:
             raise UsageError(
                 "The batch does not divide into views", got=f"batch {self.batch}, views {self.views}",
                 wanted="at least 2 views, and a batch that is a multiple of them",
             )  # fmt: skip
-        if self.crop % 8 or self.crop < 32:
-            raise UsageError("Odd crop", got=str(self.crop), wanted="a multiple of 8, at least 32")
+        if self.crop % 8 or self.crop < 40:  # 32 pixels are room for the views to lie apart; what is left they share
+            raise UsageError("Odd crop", got=str(self.crop), wanted="a multiple of 8, at least 40")
 
     def to_toml(self) -> str:
         """The recipe as it would stand in a file."""
@@ -95,7 +96,7 @@ def _split(text: str) -> tuple[str, str]:
 
 def _convert(key: str, value: Any, kind: str) -> Any:
     try:
-        return {"int": int, "float": float, "str": str}[kind](value)
+        return {"int": int, "float": float, "str": str}[kind](str(value))
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"The setting {key} does not fit", got=repr(value), wanted=f"a value of type {kind}"
@@ -103,4 +104,4 @@ def _convert(key: str, value: Any, kind: str) -> Any:
 
 
 def _toml(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    return json.dumps(value) if isinstance(value, str) else repr(value)

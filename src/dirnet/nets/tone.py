@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dirnet.isp.params import ISPParams
 from dirnet.isp.tone import srgb_decode, srgb_encode
 from dirnet.nets.blocks import channel_statistics, conv3x3, zero
 
@@ -25,6 +26,26 @@ class Tone(NamedTuple):
     log_gamma: torch.Tensor
     black: torch.Tensor
     log_saturation: torch.Tensor
+
+    @classmethod
+    def against(cls, params: ISPParams) -> Tone:
+        """The tone that undoes what the settings of B exposures did to tone and colour, as near as its numbers can.
+
+        Gamma is undone exactly; gains bring grey back to grey; saturation brings the colour matrix nearest to none.
+        """
+        gains = (params.white_balance_ratio * params.exposure[:, None] * params.iso_gain[:, None]).diag_embed()
+        done = params.ccm_used @ gains @ torch.linalg.inv(params.ccm)  # what became of linear sRGB
+        grey = done.sum(2)
+        balanced = done / grey[:, :, None]
+        luma = done.new_tensor(_LUMA).expand(3, 3)
+        colour = balanced - luma @ balanced
+        wanted = torch.eye(3, device=done.device) - luma @ balanced
+        saturation = (colour * wanted).sum((1, 2)) / colour.square().sum((1, 2))
+        return cls(-grey.log(), -params.gamma_ratio.log(), -params.black_level_error, saturation.clamp(min=0.1).log())
+
+    def numbers(self) -> torch.Tensor:
+        """All six side by side, (B, 6)."""
+        return torch.cat((self.log_gains, *(number[:, None] for number in self[1:])), 1)
 
     def repair(self, image: torch.Tensor) -> torch.Tensor:
         """Picture (B, 3, H, W) sRGB -> the same with its tone mended; exactly the picture where all is zero."""
@@ -99,7 +120,8 @@ def _wide(number: torch.Tensor) -> torch.Tensor:
 
 
 def _power(image: torch.Tensor, log_exponent: torch.Tensor) -> torch.Tensor:
-    return image.clamp(min=1e-4).log().mul(_wide(log_exponent.exp())).exp()
+    size = image.abs().clamp(min=1e-4).log().mul(_wide(log_exponent.exp())).exp()
+    return torch.where(image < 0, -size, size)  # values below black come back as they were
 
 
 def _saturate(linear: torch.Tensor, log_saturation: torch.Tensor) -> torch.Tensor:

@@ -92,7 +92,9 @@ def _read(source: str) -> tuple[str, bytes]:
 
             return source, Path(hf_hub_download(source, "weights.safetensors")).read_bytes()
     except Exception as error:  # whatever the hub's client or the disk says, it is one sentence to the user
-        raise WeightsError(f"Cannot read the weights {source}", got=str(error).splitlines()[0]) from error
+        raise WeightsError(
+            f"Cannot read the weights {source}", got=(str(error) or type(error).__name__).splitlines()[0]
+        ) from error
     raise WeightsError(
         f"No weights {source}",
         wanted=f"a shipped name ({', '.join(shipped_weights())}), a .safetensors file, or a hub id",

@@ -24,7 +24,7 @@ def hsic(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     Gaussian kernels, their width the median distance; Gretton et al., 2005, normalised as in centred kernel alignment.
     """
     ka, kb = _centred_kernel(a), _centred_kernel(b)
-    return (ka * kb).sum() / ((ka.square().sum() * kb.square().sum()).sqrt() + 1e-12)
+    return (ka * kb).sum() / (ka.square().sum() * kb.square().sum() + 1e-12).sqrt()
 
 
 def standardise(columns: Sequence[torch.Tensor]) -> torch.Tensor:

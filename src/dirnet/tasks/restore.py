@@ -26,12 +26,13 @@ def find_tone(model: DiR, image: torch.Tensor) -> Tone:
 
 
 def tone_loss(model: DiR, sheets: torch.Tensor, params: ISPParams) -> tuple[Tone, torch.Tensor]:
-    """The tone found in clean contact sheets (N, 3, 64, 64) once spoiled, and how far it is from mending them.
+    """The tone found in clean contact sheets (N, 3, 64, 64) once spoiled, and how far off it is.
 
-    Measured on the sheets with nothing but their tone spoiled, since noise is not the head's to mend.
+    Measured in the numbers themselves, which are known, and not in pixels, where the head hardly learns
+    (docs/training.md).
     """
     found = model.tone(degrade(sheets, params, exact_jpeg=False))
-    return found, charbonnier(found.repair(degrade(sheets, params.tone_only())), sheets)
+    return found, charbonnier(found.numbers(), Tone.against(params).numbers(), epsilon=0.03)
 
 
 def refine(
@@ -52,6 +53,8 @@ def restore(model: DiR, image: torch.Tensor, *, tone: ToneMode = "keep", tile: i
     h, w = image.shape[2:]
     if tile is None and h * w > WHOLE_PIXELS:
         tile = TILE
+    if tile and len(image) > 1:
+        return torch.cat([restore(model, one[None], tone=tone, tile=tile) for one in image])
     numbers = find_tone(model, image)
     repaired = numbers.repair(image)
     statistics = model.statistics(repaired) if tile or max(h, w) > MONTAGE_SIDE else None
