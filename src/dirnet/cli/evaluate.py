@@ -60,7 +60,7 @@ def evaluate(
     showcase = Showcase(out.with_suffix(".pictures"))
     context: dict[str, Any] = {
         "dirnet": __version__, "torch": torch.__version__, "weights_sha256": loaded.sha256, "card": loaded.card,
-        "data": [path.name for path in (data or [pairs])], "command": _command(),
+        "data": [path.name for path in data or [pairs] if path], "command": _command(),
     }  # fmt: skip
     records: list[Record] = []
 

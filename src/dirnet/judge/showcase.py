@@ -92,7 +92,7 @@ class Showcase:
         files = {}
         for kind, pixels in candidate.pictures.items():
             files[kind] = f"{stem}-{kind}.png"
-            picture = Picture(pixels.permute(1, 2, 0).numpy().astype("float32") / 255)
+            picture = Picture((pixels.permute(1, 2, 0).float() / 255).numpy())
             write_picture(self.folder / files[kind], picture, force=True)
         with replacing(self.folder / f"{stem}.safetensors") as beside:
             save_file(candidate.features, beside)

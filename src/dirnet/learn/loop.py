@@ -211,7 +211,8 @@ class _Run:
     def _update_average(self, step: int) -> None:
         decay = min(self.recipe.ema, (1 + step) / (10 + step))
         state = self.model.state_dict()
-        torch._foreach_lerp_(list(self.average.values()), [state[key] for key in self.average], 1 - decay)
+        for key, average in self.average.items():
+            average.lerp_(state[key], 1 - decay)
 
 
 def _schedule(step: int, steps: int, warmup: int) -> float:

@@ -131,8 +131,9 @@ def baseline_losses(critic: Critic, baseline: torch.Tensor, views: Views, places
     """
     b, k = views.offsets.shape[:2]
     shared = [_shared_region(baseline.unflatten(0, (b, k))[:, view], views, view) for view in range(k)]
+    height, width = shared[0].shape[2:]
     generator = torch.Generator().manual_seed(_seed(key))
-    spots = Places(*(where.to(baseline.device) for where in pick_places(b, places, *shared[0].shape[2:], generator)))
+    spots = Places(*(where.to(baseline.device) for where in pick_places(b, places, height, width, generator)))
     weights = negative_weights(places, torch.arange(b) // 2).to(baseline)
     patches = [[gather_places(scale, spots) for scale in critic.patches(region)] for region in shared]
     embedded = [critic.project(patch) for patch in patches]

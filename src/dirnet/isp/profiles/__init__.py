@@ -11,4 +11,4 @@ from typing import Any
 @cache
 def load_profile(name: str) -> dict[str, Any]:
     """The measured figures of one camera or set of cameras, as they stand in `profiles/NAME.json`."""
-    return json.loads((files(__package__) / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads((files("dirnet.isp.profiles") / f"{name}.json").read_text(encoding="utf-8"))

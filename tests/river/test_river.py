@@ -1,0 +1,75 @@
+"""From end to end: what the first screen of the README promises."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import dirnet
+from dirnet.judge.metrics import psnr, to_8bit
+from dirnet.judge.records import read_records
+from dirnet.nets.weights import load, shipped_weights
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_public_names_are_there_and_no_others() -> None:
+    for name in dirnet.__all__:
+        assert getattr(dirnet, name) is not None
+    assert dir(dirnet) == sorted(dirnet.__all__)
+    with pytest.raises(AttributeError):
+        dirnet.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_readme_s_python_runs(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    exec(compile(blocks[number], f"README.md, block {number}", "exec"), {})
+    assert bool(capsys.readouterr().out) == (number == 0)
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    first_screen = "\n".join((ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:20])
+    assert "./run demo" in first_screen
+    assert "./run test" in first_screen
+
+
+@pytest.mark.parametrize("name", ["tiny-proof"])
+def test_shipped_weights_are_small_whole_and_described(name: str) -> None:
+    assert name in shipped_weights()
+    zoo = Path(dirnet.__file__).parent / "zoo"
+    assert (zoo / f"{name}.safetensors").stat().st_size < 0.55 * 2**20
+    loaded = load(name)
+    assert loaded.card["suite"] == "seen"
+    assert loaded.card["finished"]
+    card = (zoo / f"{name}.md").read_text(encoding="utf-8")
+    for word in (loaded.sha256, "BSDS500", "seen", "LICENSE-WEIGHTS"):
+        assert word in card
+
+
+@pytest.mark.parametrize("severity", [3, 5])
+def test_shipped_weights_make_a_spoiled_photograph_better(severity: int, photographs: dict[str, torch.Tensor]) -> None:
+    model = load("tiny-proof").model
+    for name, photograph in photographs.items():
+        clean = to_8bit(photograph[..., :256, :256])
+        settings = dirnet.draw("seen", severity, name, seed=7)
+        tone_kept = {"exposure": 1.0, "gamma_ratio": 1.0, "white_balance_ratio": [1.0] * 3, "ccm_used": settings["ccm"]}
+        spoiled = to_8bit(dirnet.degrade(clean, dirnet.ISPParams.from_settings([{**settings, **tone_kept}])))
+        restored = to_8bit(dirnet.restore(model, spoiled))
+        assert psnr(restored[0], clean[0]) > psnr(spoiled[0], clean[0]) + 0.5
+
+
+def test_a_report_of_the_demo_is_whole(tmp_path: Path) -> None:
+    from dirnet.cli.demo import demo
+
+    demo(tmp_path)
+    rows = {
+        (r.suite, r.severity, r.model): r.value for r in read_records(tmp_path / "records.jsonl") if r.metric == "psnr"
+    }
+    for severity in (1, 3, 5):
+        assert rows["seen", severity, "tiny-proof"] > rows["seen", severity, "input"]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "tiny-proof" in page
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
