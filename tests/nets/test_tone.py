@@ -7,6 +7,7 @@ from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams, clean_settings
 from dirnet.isp.tone import srgb_decode
 from dirnet.nets.tone import SHEET_WINDOW, SHEET_WINDOWS, Tone, ToneHead, contact_sheet
+from dirnet.suites.draw import draw
 
 SIDE = SHEET_WINDOW * SHEET_WINDOWS
 LUMA = torch.tensor([0.2126, 0.7152, 0.0722]).view(3, 1, 1)
@@ -89,6 +90,23 @@ def test_the_right_numbers_bring_back_what_a_wrong_camera_did(
     spoiled = degrade(clean, camera(**errors))
     assert (spoiled - clean).abs().max() > 0.03
     torch.testing.assert_close(cure.repair(spoiled), clean, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("severity", [1, 3, 5])
+def test_the_tone_against_drawn_settings_undoes_nearly_all_of_them(severity: int, coffee: torch.Tensor) -> None:
+    """What is left is cut highlights and the part of a wrong colour matrix that no saturation mends."""
+    rows = [draw("seen", severity, str(i)) for i in range(8)]
+    params = ISPParams.from_settings(rows).tone_only()
+    clean = coffee[..., :96, :96].expand(8, -1, -1, -1)
+    spoiled = degrade(clean, params)
+    mended = Tone.against(params).repair(spoiled).clamp(0, 1)
+    before, after = (((x - clean) ** 2).mean((1, 2, 3)) for x in (spoiled, mended))
+    assert (after < before).all()
+    assert after.mean() < before.mean() / 4
+
+
+def test_the_tone_against_a_clean_camera_is_nothing() -> None:
+    torch.testing.assert_close(Tone.against(ISPParams.clean(2)).numbers(), torch.zeros(2, 6), atol=1e-6, rtol=0)
 
 
 def test_gradients_are_finite_everywhere() -> None:
