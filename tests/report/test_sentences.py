@@ -29,12 +29,21 @@ def test_a_gain_at_one_severity(record: Make) -> None:
 
 
 def test_a_loss_is_said_as_plainly(record: Make) -> None:
-    (sentence,) = said(record("input", 40, 0, suite="clean"), record("small", 39.5, 0, suite="clean"))
+    (sentence,) = said(record("input", 40, 5), record("small", 39.5, 5))
     assert text(sentence) == (
-        "On clean, small lowers PSNR from 40.00 to 39.50 dB (-0.50) over 8 pictures: a loss. "
+        "On seen, severity 5, small lowers PSNR from 40.00 to 39.50 dB (-0.50) over 8 pictures: a loss. "
         "The 95 % interval of the difference is -0.50 to -0.50."
     )
     assert sentence.verdict == "loss"
+
+
+def test_a_clean_picture_cannot_be_bettered(record: Make) -> None:
+    (sentence,) = said(record("input", 100, 0, suite="clean"), record("small", 43.25, 0, suite="clean"))
+    assert (
+        text(sentence)
+        == "On clean nothing was spoiled: small gives the pictures back at PSNR 43.25 dB over 8 pictures."
+    )
+    assert not sentence.verdict
 
 
 def test_several_severities_are_averaged_and_the_exceptions_named(record: Make) -> None:
