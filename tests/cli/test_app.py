@@ -157,6 +157,23 @@ def test_evaluate_measures_model_and_input_and_report_shows_it(folder: Path, unt
     assert "untrained" in (tmp_path / "report.html").read_text()
 
 
+def test_evaluate_goes_on_after_a_broken_picture(folder: Path, untrained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.jsonl"
+    done = dirnet("evaluate", "--data", folder, "--suites", "clean", "--weights", untrained, "--out", out)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "3 done, 1 skipped, 1 failed"
+    assert "broken.png" in done.stderr
+    assert {r.n for r in read_records(out)} == {3}
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(folder: Path, untrained: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    out = tmp_path / "file" / "r.jsonl"
+    done = dirnet("evaluate", "--data", folder, "--suites", "clean", "--weights", untrained, "--out", out)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
 def test_evaluate_pairs_keeps_tone(folder: Path, untrained: Path, tmp_path: Path) -> None:
     pairs = tmp_path / "pairs"
     pairs.mkdir()

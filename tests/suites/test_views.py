@@ -107,7 +107,7 @@ def test_a_scene_does_not_depend_on_the_others(scenes: torch.Tensor) -> None:
 
 
 def test_a_scene_of_just_the_size_has_one_place() -> None:
-    views = make_views(torch.rand(1, 3, 64, 71), "clean", ["a"], views=5, size=64, matched=False)
+    views = make_views(torch.rand(1, 3, 64, 65), "clean", ["a"], views=5, size=64, matched=False)
     assert not views.offsets.any()
 
 

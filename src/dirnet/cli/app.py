@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from dirnet.cli import degrade, demo, evaluate, info, report, restore, train
-from dirnet.errors import EXIT_INTERRUPTED, DirnetError
+from dirnet.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, DirnetError
 
 app = typer.Typer(
     help="What a camera's image signal processor does to a picture, and how to see through it.",
@@ -38,4 +38,7 @@ def main() -> None:
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
         code = 0
+    except OSError as error:  # a full disk, a folder that may not be written
+        print(f"dirnet: {error}", file=sys.stderr)
+        code = EXIT_SOME_FAILED
     sys.exit(code if isinstance(code, int) else 0)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dirnet.cli.common import Device, DeviceChoice, Seed, ToneChoice, Weights, progress, say
+from dirnet.cli.common import Device, DeviceChoice, Seed, ToneChoice, Weights, close, progress, say
 from dirnet.errors import UsageError
 
 if TYPE_CHECKING:
     from dirnet.judge.records import Record
+    from dirnet.pictures.folders import Input, Tally
 
 
 class TaskChoice(StrEnum):
@@ -75,24 +76,53 @@ def evaluate(
         _tell(records, suite, severity)
 
     if pairs:
-        first, comma, second = suffixes.partition(",")
-        if not comma:
-            raise UsageError("Cannot read --suffixes", got=repr(suffixes), wanted="two endings, as in _real,_mean")
-        found = judge.find_pairs(pairs, (first, second))
-        measure(judge.real_pairs(found), len(found), pairs.name, 0)
+        found, tally = _whole_pairs(pairs, suffixes)
+        if found:
+            measure(judge.real_pairs(found), len(found), pairs.name, 0)
     else:
-        from dirnet.pictures.folders import gather
-
-        inputs = gather(data or []).inputs
-        if not inputs:
-            raise UsageError("No photographs", got=", ".join(map(str, data or [])))
-        for suite, severity in rows:
-            versioned = {**context, "suite_version": suite_named(suite).version}
-            context = versioned
+        inputs, tally = _whole_pictures(data or [])
+        for suite, severity in rows if inputs else []:
+            context["suite_version"] = suite_named(suite).version
             measure(judge.degraded_pairs(inputs, suite, severity, seed), len(inputs), suite, severity)
     write_records(out, records)
     showcase.finish()
     say(f"{len(records)} records in {out}")
+    close(tally)
+
+
+def _whole_pictures(folders: list[Path]) -> tuple[list[Input], Tally]:
+    """The photographs that can be read; the others are failures that do not stop the rest."""
+    from dirnet.pictures.folders import for_each, gather
+    from dirnet.pictures.read import read_picture
+
+    gathered, whole = gather(folders), []
+
+    def check(item: Input) -> None:
+        read_picture(item.path)
+        whole.append(item)
+
+    tally = for_each(gathered.inputs, check, skipped=gathered.skipped)
+    if not gathered.inputs:
+        raise UsageError("No photographs", got=", ".join(map(str, folders)))
+    return whole, tally
+
+
+def _whole_pairs(folder: Path, suffixes: str) -> tuple[list[tuple[str, Path, Path]], Tally]:
+    """The pairs of which both pictures can be read and are of one size."""
+    from dirnet.judge.evaluate import find_pairs, real_pairs
+    from dirnet.pictures.folders import Input, for_each
+
+    spoiled, comma, clean = suffixes.partition(",")
+    if not comma:
+        raise UsageError("Cannot read --suffixes", got=repr(suffixes), wanted="two endings, as in _real,_mean")
+    found = {Path(name): (name, first, second) for name, first, second in find_pairs(folder, (spoiled, clean))}
+    whole = []
+
+    def check(item: Input) -> None:
+        for _ in real_pairs([found[item.relative]]):
+            whole.append(found[item.relative])
+
+    return whole, for_each([Input(first, Path(name)) for name, first, _ in found.values()], check)
 
 
 def _levels(suite: str, severities: str) -> list[int]:
