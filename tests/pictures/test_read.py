@@ -289,7 +289,7 @@ def test_ordinary_pictures_need_no_extra(samples, monkeypatch):
     for library in ("rawpy", "tifffile", "imagecodecs"):
         monkeypatch.setitem(sys.modules, library, None)
     for name in EIGHT_BIT:
-        read_picture(samples / name)
+        assert read_picture(samples / name).depth == 8
 
 
 def test_ten_bit_tiff_uses_its_own_white(tmp_path):

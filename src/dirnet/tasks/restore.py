@@ -28,7 +28,7 @@ def find_tone(model: DiR, image: torch.Tensor) -> Tone:
 def tone_loss(model: DiR, sheets: torch.Tensor, params: ISPParams) -> tuple[Tone, torch.Tensor]:
     """The tone found in clean contact sheets (N, 3, 64, 64) once spoiled, and how far off it is.
 
-    Measured in the numbers themselves, which are known, and not in pixels, where the head hardly learns
+    Measured in the numbers themselves, which are known, and not in pixels, where the head learns slowly
     (docs/training.md).
     """
     found = model.tone(degrade(sheets, params, exact_jpeg=False))
