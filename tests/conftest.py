@@ -51,7 +51,7 @@ def chelsea(photographs: dict[str, torch.Tensor]) -> torch.Tensor:
 
 @pytest.fixture(scope="session")
 def every_kind() -> list[dict[str, Any]]:
-    """72 exposures, every demosaicing x CFA x chroma subsampling, coded or not; every seventh without noise."""
+    """120 exposures, every demosaicing x CFA x chroma subsampling, coded or not; every seventh without noise."""
     from dirnet.isp.codec import SUBSAMPLINGS
     from dirnet.isp.mosaic import DEMOSAICS
     from dirnet.isp.sensor_data import CFA_PATTERNS

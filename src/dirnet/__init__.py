@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dirnet.errors import DirnetError
-    from dirnet.isp.camera import degrade, develop, render, unprocess
+    from dirnet.isp.camera import degrade, render, unprocess
+    from dirnet.isp.develop import develop
     from dirnet.isp.params import ISPParams
     from dirnet.isp.sensor_data import Mosaic
     from dirnet.nets.model import DiR, Representation
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
     from dirnet.pictures.write import write_picture
     from dirnet.suites.draw import draw
     from dirnet.suites.suites import SUITES, Suite
+    from dirnet.suites.transform import Degrade, DegradedDataset
     from dirnet.tasks.restore import restore
 
 __version__ = "0.1.0"
 
 # Public name -> where it lives; nothing below is imported before it is asked for (PEP 562).
 _HOMES = {
+    "Degrade": "suites.transform",
+    "DegradedDataset": "suites.transform",
     "DiR": "nets.model",
     "DirnetError": "errors",
     "ISPParams": "isp.params",
@@ -30,7 +34,7 @@ _HOMES = {
     "SUITES": "suites.suites",
     "Suite": "suites.suites",
     "degrade": "isp.camera",
-    "develop": "isp.camera",
+    "develop": "isp.develop",
     "draw": "suites.draw",
     "load": "nets.weights",
     "read_picture": "pictures.read",
@@ -42,6 +46,8 @@ _HOMES = {
 
 __all__ = [
     "SUITES",
+    "Degrade",
+    "DegradedDataset",
     "DiR",
     "DirnetError",
     "ISPParams",

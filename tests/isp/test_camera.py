@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from dirnet.isp.camera import degrade, develop, expose, render, unprocess
-from dirnet.isp.mosaic import DEMOSAICS, mosaic
+from dirnet.isp.camera import degrade, expose, render, unprocess
+from dirnet.isp.develop import develop
+from dirnet.isp.mosaic import mosaic
 from dirnet.isp.params import ISPParams, clean_settings
 from dirnet.isp.sensor_data import CFA_PATTERNS, Mosaic
 from dirnet.suites.draw import draw
@@ -72,7 +73,7 @@ def by_numpy(image: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
 @pytest.mark.parametrize("suite", ["seen", "unseen-severity"])
 def test_the_stages_are_in_order(chelsea: torch.Tensor, suite: str) -> None:
     rows = []
-    for index, (method, cfa) in enumerate(itertools.product(DEMOSAICS, CFA_PATTERNS)):
+    for index, (method, cfa) in enumerate(itertools.product(("none", *FILL), CFA_PATTERNS)):
         row = draw(suite, 1 + index % 5, f"numpy {index}")
         row |= {"demosaic": method, "cfa": cfa, "jpeg_quality": 0, "shot_noise": 0.0, "read_noise": 0.0}
         rows.append(row | {"iso_gain": 1 + 0.2 * index, "black_level_error": 0.004 * index})
@@ -80,7 +81,10 @@ def test_the_stages_are_in_order(chelsea: torch.Tensor, suite: str) -> None:
     ours = degrade(scene.expand(len(rows), -1, -1, -1), ISPParams.from_settings(rows)).permute(0, 2, 3, 1).numpy()
     image = scene[0].permute(1, 2, 0).double().numpy()
     for row, picture in zip(rows, ours, strict=True):
-        np.testing.assert_allclose(picture[2:-2, 2:-2], by_numpy(image, row)[2:-2, 2:-2], atol=2e-5)
+        expected = by_numpy(image, row)[2:-2, 2:-2]
+        off = np.abs(picture[2:-2, 2:-2] - expected)
+        assert off[expected > 0.01].max() < 2e-5
+        assert off.max() < 1e-3  # next to black, a gamma magnifies the rounding of float32 without bound
 
 
 def test_noise_reaches_raw_before_clipping_and_gains() -> None:
@@ -100,7 +104,7 @@ def test_noise_reaches_raw_before_clipping_and_gains() -> None:
 
 def scenes_for(rows: Rows, photograph: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     h, w = size
-    return torch.cat([photograph[..., 3 * i : 3 * i + h, 5 * i : 5 * i + w] for i in range(len(rows))])
+    return torch.cat([photograph[..., 3 * i : 3 * i + h, 5 * (i % 90) :][..., :w] for i in range(len(rows))])
 
 
 @pytest.mark.parametrize("exact", [True, False])

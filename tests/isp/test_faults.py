@@ -15,15 +15,56 @@ from dirnet.isp.color import camera_ccm
 from dirnet.isp.faults import FAULTS
 from dirnet.isp.params import ISPParams, clean_settings
 
+# What each fault changes, and three ranges of its own unit from weak to strong (none: it is there or not).
 CHANGES = {
+    "vignetting": {"vignetting"},
+    "colour_shading": {"colour_shading"},
+    "motion_blur": {"motion_blur", "motion_angle"},
+    "wrong_iso": {"iso_gain"},
+    "green_imbalance": {"green_imbalance", "demosaic"},
     "sensor_noise": {"shot_noise", "read_noise"},
-    "jpeg": {"jpeg_quality", "jpeg_subsampling"},
-    "wrong_gamma": {"gamma_ratio"},
+    "low_light_noise": {
+        "shot_noise", "tukey_scale", "tukey_shape", "row_noise", "colour_bias", "bit_depth",
+    },
+    "defect_pixels": {"defect_pixels", "demosaic"},
+    "low_bit_depth": {"bit_depth"},
+    "wrong_black_level": {"black_level_error"},
     "wrong_white_balance": {"white_balance_ratio"},
+    "wrong_temperature": {"white_balance_ratio"},
     "wrong_exposure": {"exposure"},
-    "wrong_ccm": {"ccm_used"},
     "demosaicing": {"demosaic"},
+    "edge_aware_demosaicing": {"demosaic"},
+    "nearest_demosaicing": {"demosaic"},
+    "wrong_ccm": {"ccm_used"},
+    "wrong_illuminant": {"ccm_used"},
+    "wrong_gamma": {"gamma_ratio"},
+    "s_curve": {"s_curve"},
+    "local_contrast": {"local_contrast"},
+    "wrong_saturation": {"saturation"},
+    "colour_smear": {"chroma_smear"},
+    "watercolour": {"luma_smear"},
+    "halo": {"sharpening", "sharpening_radius"},
+    "low_resolution": {"resize"},
+    "jpeg": {"jpeg_quality", "jpeg_subsampling"},
+    "double_jpeg": {"first_jpeg_quality", "first_jpeg_shift", "jpeg_quality", "jpeg_subsampling"},
+    "webp": {"webp_quality"},
+}  # fmt: skip
+USUAL = ((0.005, 0.01), (0.1, 0.12), (0.5, 0.6))
+STRENGTHS = {
+    "motion_blur": ((1, 1.2), (4, 5), (12, 15)),
+    "sensor_noise": ((1e-4, 3e-4), (2e-3, 4e-3), (3e-2, 5e-2)),
+    "low_light_noise": ((0.1, 0.2), (4, 6), (80, 100)),
+    "defect_pixels": ((1e-4, 2e-4), (5e-3, 6e-3), (0.1, 0.2)),
+    "low_bit_depth": ((8, 8), (5, 5), (3, 3)),
+    "wrong_black_level": ((1e-3, 2e-3), (0.02, 0.03), (0.2, 0.3)),
+    "wrong_temperature": ((1, 2), (15, 20), (60, 70)),
+    "local_contrast": ((0.01, 0.02), (0.2, 0.3), (1, 2)),
+    "low_resolution": ((0.05, 0.1), (0.5, 0.6), (3, 4)),
+    "jpeg": ((90, 95), (40, 50), (8, 12)),
+    "double_jpeg": ((90, 95), (40, 50), (8, 12)),
+    "webp": ((90, 95), (30, 40), (1, 3)),
 }
+FIXED = ("demosaicing", "edge_aware_demosaicing", "nearest_demosaicing")
 
 
 def spoil(name: str, low: float, high: float, times: int = 1, seed: int = 0) -> list[dict[str, Any]]:
@@ -42,13 +83,21 @@ def test_a_fault_says_what_a_person_sees_and_changes_its_own_settings_alone(name
     assert fault.sentence.endswith(".")
     assert fault.unit
     clean, changed = clean_settings(), set()
-    for row in spoil(name, 0.3, 0.6, times=40):
+    for row in spoil(name, *STRENGTHS.get(name, USUAL)[2], times=40):
         assert row.keys() == clean.keys()
         changed |= {key for key in clean if row[key] != clean[key]}
     assert changed == CHANGES[name]
 
 
-@pytest.mark.parametrize("name", ["wrong_gamma", "wrong_white_balance", "wrong_exposure", "wrong_ccm"])
+def test_there_are_faults_enough_to_choose_from() -> None:
+    assert FAULTS.keys() == CHANGES.keys()
+    assert len(FAULTS) >= 16
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["wrong_gamma", "wrong_white_balance", "wrong_exposure", "wrong_ccm", "wrong_saturation", "wrong_illuminant"],
+)
 def test_a_range_of_nothing_does_nothing(name: str) -> None:
     assert spoil(name, 0, 0) == [clean_settings()]
 
@@ -128,18 +177,42 @@ def test_a_wrong_ccm_lies_between_the_right_one_and_another_cameras() -> None:
         assert 0.2 <= share <= 0.3
 
 
-@pytest.mark.parametrize("name", [name for name in FAULTS if name != "demosaicing"])  # which has no strength
+@pytest.mark.parametrize("name", [name for name in FAULTS if name not in FIXED])  # which have no strength
 def test_a_stronger_fault_does_more_harm(astronaut: torch.Tensor, name: str) -> None:
-    ranges = {
-        "sensor_noise": ((1e-4, 3e-4), (2e-3, 4e-3), (3e-2, 5e-2)),
-        "jpeg": ((90, 95), (40, 50), (8, 12)),
-    }.get(name, ((0, 0.01), (0.1, 0.12), (0.5, 0.6)))
     scene = astronaut[..., 80:144, 180:244].expand(24, -1, -1, -1)
     harm = [
         float((degrade(scene, ISPParams.from_settings(spoil(name, *between, times=24))) - scene).pow(2).mean())
-        for between in ranges
+        for between in STRENGTHS.get(name, USUAL)
     ]
-    assert harm[0] < harm[1] / 2 < harm[2] / 4
+    assert harm[0] < harm[1] < harm[2]
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_guessing_colours_does_harm(astronaut: torch.Tensor, name: str) -> None:
+    scene = astronaut[..., 80:144, 180:244].expand(12, -1, -1, -1)
+    assert (degrade(scene, ISPParams.from_settings(spoil(name, 0, 0, times=12))) - scene).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("name", ["green_imbalance", "defect_pixels"])
+def test_faults_of_single_sites_choose_a_mosaic_but_keep_one_that_is_there(name: str) -> None:
+    assert {row["demosaic"] for row in spoil(name, 0.1, 0.2, times=4)} == {"malvar"}
+    settings = clean_settings() | {"demosaic": "edge_aware"}
+    FAULTS[name].spoil(settings, 0.1, 0.2, Random(0))
+    assert settings["demosaic"] == "edge_aware"
+
+
+def test_faults_compose(astronaut: torch.Tensor) -> None:
+    """All at once, in the order of a camera: each leaves what the others set, but for colours guessed otherwise."""
+    settings, random = clean_settings(), Random(3)
+    for name, fault in FAULTS.items():
+        fault.spoil(settings, *STRENGTHS.get(name, USUAL)[1], random)
+    changed = {key for key, value in clean_settings().items() if settings[key] != value}
+    # The last word on the kind of chroma, and on how strong normal noise is, may be that of a clean camera.
+    assert set().union(*CHANGES.values()) - {"jpeg_subsampling", "read_noise"} <= changed
+    spoiled = degrade(astronaut[..., :96, :96], ISPParams.from_settings([settings]))
+    assert spoiled.isfinite().all()
+    assert spoiled.min() >= 0
+    assert spoiled.max() <= 1
 
 
 def test_signs_mean_what_the_sentences_say(astronaut: torch.Tensor) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch.autograd import gradcheck
 
 from dirnet.isp.color import apply_gains
-from dirnet.isp.mosaic import demosaic, gain_mosaic, mosaic
+from dirnet.isp.mosaic import DEMOSAICS, demosaic, gain_mosaic, imbalance_greens, mosaic
 from dirnet.isp.sensor_data import CFA_PATTERNS
 
 METHODS = ("bilinear", "malvar")
@@ -15,7 +15,10 @@ THEIRS = {
     "bilinear": colour_demosaicing.demosaicing_CFA_Bayer_bilinear,
     "malvar": colour_demosaicing.demosaicing_CFA_Bayer_Malvar2004,
 }
-every_way = pytest.mark.parametrize(("cfa", "method"), [(cfa, method) for cfa in CFA_PATTERNS for method in METHODS])
+linear_ways = pytest.mark.parametrize(("cfa", "method"), [(cfa, method) for cfa in CFA_PATTERNS for method in METHODS])
+every_way = pytest.mark.parametrize(
+    ("cfa", "method"), [(cfa, method) for cfa in CFA_PATTERNS for method in DEMOSAICS[1:]]
+)
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -45,7 +48,7 @@ def test_psnr_of_the_astronaut(
     assert psnr(image.clamp(0, 1), astronaut) == pytest.approx(clipped, abs=0.005)
 
 
-@every_way
+@linear_ways
 def test_away_from_the_edges_it_is_colour_demosaicing(chelsea: torch.Tensor, cfa: str, method: str) -> None:
     samples = mosaic(chelsea, cfa)
     theirs = THEIRS[method](samples[0, 0].double().numpy(), cfa)
@@ -55,7 +58,7 @@ def test_away_from_the_edges_it_is_colour_demosaicing(chelsea: torch.Tensor, cfa
         np.testing.assert_allclose(ours[inside], theirs[inside], atol=within)
 
 
-@every_way
+@linear_ways
 @pytest.mark.parametrize("size", [(6, 8), (7, 9), (1, 6), (5, 1), (2, 3), (4, 4)])
 def test_edges_are_mirrored_about_the_outer_pixel(cfa: str, method: str, size: tuple[int, int]) -> None:
     """Oracle: colour-demosaicing, far inside a picture that NumPy has mirrored."""
@@ -69,6 +72,43 @@ def test_edges_are_mirrored_about_the_outer_pixel(cfa: str, method: str, size: t
         np.testing.assert_allclose(ours, theirs, atol=1e-12)
     assert np.isfinite(ours).all()
     assert ours.shape == (h, w, 3)
+
+
+@pytest.mark.parametrize("cfa", CFA_PATTERNS)
+def test_along_edges_is_nearer_than_malvar_and_menon(astronaut: torch.Tensor, coffee: torch.Tensor, cfa: str) -> None:
+    """Menon's by colour-demosaicing: 35.93 dB on the astronaut, 34.08 on the coffee."""
+    for photograph, menon in ((astronaut, 35.93), (coffee, 34.08)):
+        image = demosaic(mosaic(photograph, cfa), cfa, "edge_aware")
+        malvar = demosaic(mosaic(photograph, cfa), cfa, "malvar")
+        assert psnr(image, photograph) > menon + 0.2
+        assert psnr(image, photograph) > psnr(malvar, photograph) + 1.4
+
+
+@pytest.mark.parametrize("cfa", CFA_PATTERNS)
+@pytest.mark.parametrize("size", [(6, 8), (7, 9), (1, 6), (5, 1)])
+def test_nearest_repeats_what_its_cell_has(cfa: str, size: tuple[int, int]) -> None:
+    h, w = size
+    samples = torch.rand(1, 1, h, w)
+    image = demosaic(samples, cfa, "nearest")[0]
+    for y, x in np.ndindex(h - h % 2, w - w % 2):
+        corner = (y - y % 2, x - x % 2)
+        for colour in "RGB":
+            sites = [divmod(site, 2) for site in range(4) if cfa[site] == colour]
+            dy, dx = next(place for place in sites if len(sites) == 1 or place[0] == y % 2)
+            assert image["RGB".index(colour), y, x] == samples[0, 0, corner[0] + dy, corner[1] + dx]
+    assert image.isfinite().all()
+    assert image.shape == (3, h, w)
+
+
+@pytest.mark.parametrize("cfa", CFA_PATTERNS)
+def test_the_second_green_is_stronger(cfa: str) -> None:
+    samples, ratio = torch.rand(2, 1, 6, 8), torch.tensor([0.1, -0.2])
+    changed = imbalance_greens(samples, ratio, cfa) / samples - 1
+    y, x = divmod(cfa.rindex("G"), 2)
+    torch.testing.assert_close(changed[..., y::2, x::2], ratio.view(2, 1, 1, 1).expand(2, 1, 3, 4))
+    changed[..., y::2, x::2] = 0
+    assert not changed.any()
+    assert torch.equal(imbalance_greens(samples, torch.zeros(2), cfa), samples)
 
 
 @pytest.mark.parametrize("cfa", CFA_PATTERNS)
@@ -107,6 +147,8 @@ def test_gradients(cfa: str, method: str) -> None:
     even = torch.rand(2, 1, 4, 6, dtype=torch.float64, requires_grad=True)
     gains = torch.rand(2, 3, dtype=torch.float64, requires_grad=True)
     assert gradcheck(lambda s, g: gain_mosaic(s, g, cfa), (even, gains))
+    ratio = torch.rand(2, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(lambda s, r: imbalance_greens(s, r, cfa), (even, ratio))
 
 
 def test_an_unknown_pattern_is_refused_with_the_list() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from dirnet.errors import UsageError
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams, clean_settings
 
@@ -64,10 +65,24 @@ def test_choices_are_named_in_plain_settings(every_kind: Rows) -> None:
             assert told[name] == given[name]
 
 
-@pytest.mark.parametrize("change", [{"demosaic": "nearest"}, {"cfa": "RGBG"}, {"jpeg_subsampling": "4:1:1"}])
+@pytest.mark.parametrize("change", [{"demosaic": "menon"}, {"cfa": "RGBG"}, {"jpeg_subsampling": "4:1:1"}])
 def test_an_unknown_choice_is_refused(change: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="not in tuple"):
+    with pytest.raises(UsageError, match=f"Unknown {next(iter(change))}"):
         ISPParams.from_settings([{**clean_settings(), **change}])
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(UsageError, match="Unknown settings gama_ratio"):
+        ISPParams.from_settings([{"gama_ratio": 1.1}])
+
+
+def test_what_a_row_leaves_out_is_as_in_a_clean_one() -> None:
+    params = ISPParams.from_settings([{"gamma_ratio": 1.25}, {}])
+    assert params.to_settings() == [{**clean_settings_in_float32(), "gamma_ratio": 1.25}, clean_settings_in_float32()]
+
+
+def clean_settings_in_float32() -> dict[str, object]:
+    return ISPParams.clean().to_settings()[0]
 
 
 def test_no_nan_gets_into_a_record() -> None:
@@ -77,7 +92,7 @@ def test_no_nan_gets_into_a_record() -> None:
 
 @pytest.mark.parametrize("rows", [[5, 0, 71], slice(3, 9), torch.tensor([2, 2])])
 def test_rows_are_chosen_as_in_a_tensor(every_kind: Rows, rows: Any) -> None:
-    wanted = [every_kind[index] for index in torch.arange(72)[rows].tolist()]
+    wanted = [every_kind[index] for index in torch.arange(120)[rows].tolist()]
     chosen = ISPParams.from_settings(every_kind)[rows]
     assert len(chosen) == len(wanted)
     assert_same(chosen, ISPParams.from_settings(wanted))

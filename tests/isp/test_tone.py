@@ -7,7 +7,7 @@ from skimage.color import rgb2xyz
 from skimage.color.colorconv import xyz_from_rgb
 from torch.autograd import gradcheck
 
-from dirnet.isp.tone import apply_gamma, srgb_decode, srgb_encode
+from dirnet.isp.tone import apply_gamma, bend, srgb_decode, srgb_encode, unbend
 
 LEVELS = torch.linspace(0, 1, 65536, dtype=torch.float64)
 
@@ -84,3 +84,53 @@ def test_gradients_are_finite_at_black_and_white(value: float, ratio: float) -> 
         by_image, by_gamma = torch.autograd.grad(output.sum(), (image, gamma), allow_unused=True)
         assert by_image.isfinite().all()
         assert by_gamma is None or by_gamma.isfinite().all()
+
+
+BENDS = [-1.0, -0.5, -1e-3, -1e-5, 0.0, 1e-6, 1e-4, 0.01, 0.5, 0.99, 1.0]
+
+
+@pytest.mark.parametrize("s", BENDS)
+def test_the_s_curve_is_a_share_of_smoothstep(s: float) -> None:
+    x = LEVELS.view(1, 1, 1, -1)
+    bent = bend(x, torch.tensor([s], dtype=torch.float64))
+    torch.testing.assert_close(bent, (1 - s) * x + s * (3 * x**2 - 2 * x**3), atol=1e-15, rtol=0)
+    assert (bent.diff() >= 0).all()
+    assert bent[..., 0] == 0
+    assert bent[..., -1] == 1
+
+
+def test_the_inverse_of_smoothstep_in_closed_form() -> None:
+    x = LEVELS.view(1, 1, 1, -1)
+    torch.testing.assert_close(
+        unbend(x, torch.ones(1)), 0.5 - ((1 - 2 * x).asin() / 3).sin(), atol=1e-14, rtol=0
+    )  # I. Quilez; 0.326352 of a quarter
+    assert float(unbend(torch.full((1, 3, 1, 1), 0.25), torch.ones(1))[0, 0, 0, 0]) == pytest.approx(0.326352, abs=1e-6)
+
+
+@pytest.mark.parametrize("s", BENDS)
+def test_bent_and_straight_again_as_well_as_the_slope_allows(s: float) -> None:
+    for dtype in (torch.float64, torch.float32):
+        x, s_curve = LEVELS.to(dtype).view(1, 1, 1, -1), torch.tensor([s], dtype=dtype)
+        slope, within = 1 - s + 6 * s * x * (1 - x), 4 * torch.finfo(dtype).eps
+        torch.testing.assert_close(bend(unbend(x, s_curve), s_curve), x, atol=within + 4e-15, rtol=0)
+        assert ((unbend(bend(x, s_curve), s_curve) - x).abs() * slope <= within + 4e-15).all()
+
+
+def test_each_sample_has_its_own_s_curve() -> None:
+    image, s_curve = torch.rand(4, 3, 5, 7), torch.tensor([-0.7, 0.0, 0.4, 1.0])
+    for curve in (bend, unbend):
+        together = curve(image, s_curve)
+        assert torch.equal(together[1], image[1])
+        for row in range(4):
+            assert torch.equal(curve(image[row : row + 1], s_curve[row : row + 1])[0], together[row])
+
+
+def test_gradients_of_the_s_curve() -> None:
+    image = (torch.rand(4, 3, 2, 2, dtype=torch.float64) * 0.8 + 0.1).requires_grad_()
+    s_curve = torch.tensor([-0.9, 1e-5, 0.3, 0.95], dtype=torch.float64, requires_grad=True)
+    assert gradcheck(bend, (image, s_curve))
+    assert gradcheck(unbend, (image, s_curve))
+    ends = torch.tensor([0.0, 1.0]).expand(1, 3, 1, 2).requires_grad_()
+    steep = torch.ones(1, requires_grad=True)
+    for gradient in torch.autograd.grad(unbend(ends, steep).sum(), (ends, steep)):
+        assert gradient.isfinite().all()

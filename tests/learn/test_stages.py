@@ -23,7 +23,7 @@ CROP = 48
 LEARNS = {
     "information": {"encoder", "critic"},
     "reference": {"reference", "decoder", "tone"},
-    "refinement": {"encoder", "aligner", "decoder", "tone", "critic"},
+    "refinement": {"encoder", "aligner", "decoder", "critic"},
 }
 
 
@@ -94,7 +94,7 @@ def test_losses_go_down_on_the_same_scenes(name: str, recipe: Recipe, scenes: Sc
         total.backward()
         optimizer.step()
         rows.append({key: float(loss.detach()) for key, loss in losses.items()})
-    assert sum(rows[-1].values()) < 0.9 * sum(rows[0].values())
+    assert sum(rows[-1].values()) < sum(rows[0].values()) - 0.05
     main = {"information": "independence", "reference": "reconstruction", "refinement": "detail"}[name]
     assert rows[-1][main] < rows[0][main]
 
@@ -112,7 +112,7 @@ def test_a_step_is_a_function_of_weights_and_scenes(name: str, recipe: Recipe, s
 
 def test_clean_pictures_leave_an_untrained_model_nothing_to_refine(recipe: Recipe, scenes: Scenes) -> None:
     losses = begin("refinement", replace(recipe, suite="clean"))(scenes)
-    for name in ("detail", "tone", "align"):
+    for name in ("detail", "align"):
         assert float(losses[name].detach()) == pytest.approx(0, abs=1e-5), name
 
 

@@ -6,7 +6,16 @@ import torch
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams, clean_settings
 from dirnet.isp.tone import srgb_decode
-from dirnet.nets.tone import SHEET_WINDOW, SHEET_WINDOWS, Tone, ToneHead, contact_sheet
+from dirnet.nets.tone import (
+    SHEET_WINDOW,
+    SHEET_WINDOWS,
+    STATISTICS,
+    Standardise,
+    Tone,
+    ToneHead,
+    contact_sheet,
+    statistics,
+)
 from dirnet.suites.draw import draw
 
 SIDE = SHEET_WINDOW * SHEET_WINDOWS
@@ -126,10 +135,10 @@ def test_a_contact_sheet_shows_windows_from_all_over_the_picture(height: int, wi
     assert sheet.shape == (1, 1, SIDE, SIDE)
     windows = sheet[0, 0].unfold(0, size, size).unfold(1, size, size)
     for side, first in ((height, windows[:, 0, 0, 0] // width), (width, windows[0, :, 0, 0] % width)):
-        assert (first % 8 == 0).all()  # as JPEG blocks do
+        assert (first % 16 == 0).all()  # as the blocks of a JPEG of halved chroma do
         assert first[0] == 0
-        assert side - size - 8 < first[-1] <= side - size
-        assert (first.diff() - (side - size) / (n - 1)).abs().max() < 8
+        assert side - size - 16 < first[-1] <= side - size
+        assert (first.diff() - (side - size) / (n - 1)).abs().max() < 16
     within = torch.arange(size)[:, None] * width + torch.arange(size)  # each at full resolution
     assert torch.equal(windows - windows[..., :1, :1], within.expand(n, n, size, size))
 
@@ -140,7 +149,7 @@ def test_showing_and_tone_commute() -> None:
 
 
 def shaken_head(by: float) -> ToneHead:
-    head = ToneHead()
+    head = ToneHead().eval()
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.add_(by * torch.randn_like(parameter))
@@ -166,11 +175,51 @@ def test_the_head_sees_colour_and_the_finest_texture() -> None:
         assert (torch.cat([number.flatten() for number in head(other)]) - numbers).abs().max() > 1e-3
 
 
+def test_a_sheet_of_one_picture_does_not_depend_on_the_others() -> None:
+    head, sheets = shaken_head(0.1), torch.rand(3, 3, SIDE, SIDE)
+    torch.testing.assert_close(head(sheets).numbers()[1:2], head(sheets[1:2]).numbers(), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_statistics_of_constant_pictures_are_numbers(level: float) -> None:
+    table = statistics(torch.full((2, 3, SIDE, SIDE), level))
+    assert table.shape == (2, STATISTICS)
+    assert table.isfinite().all()
+    assert (table[0, :105] == level).all()  # every quantile
+
+
+def test_statistics_tell_grain_blocks_and_cut_highlights(chelsea: torch.Tensor) -> None:
+    """The statistic that is meant to tell each thing apart moves, and by more than the sheet's colours do."""
+    clean = statistics(contact_sheet(chelsea))[0]
+    noisy = statistics(contact_sheet(chelsea + 0.03 * torch.randn(chelsea.shape)))[0]
+    coded = statistics(contact_sheet(degrade(chelsea, camera(jpeg_quality=10))))[0]
+    bright = statistics(contact_sheet((chelsea * 2).clamp(max=1)))[0]
+    cut, grain, edges = slice(105, 108), slice(125, 128), -1
+    assert (noisy[grain] > clean[grain] + 0.3).all()
+    assert coded[edges] > 1.5 * clean[edges]
+    assert (bright[cut] > clean[cut]).any()
+
+
+def test_standardised_columns_have_mean_0_and_spread_1() -> None:
+    table = torch.tensor([3.0, -200.0]) + torch.tensor([0.1, 40.0]) * torch.randn(64, 2)
+    layer = Standardise(2)
+    for _ in range(400):
+        layer(table)
+    layer.eval()
+    out = layer(table)
+    torch.testing.assert_close(out.mean(0), torch.zeros(2), atol=0.02, rtol=0)
+    torch.testing.assert_close(out.std(0), torch.ones(2), atol=0.05, rtol=0)
+    assert layer(torch.full((1, 2), 1e6)).abs().max() == 6
+    before = layer.mean.clone()
+    layer(table + 5)
+    assert torch.equal(layer.mean, before)  # it moves in training alone
+
+
 def test_the_head_learns_to_undo_a_wrong_gamma(chelsea: torch.Tensor) -> None:
     """Four gammas of one picture: it must tell them apart, since no single number mends them all."""
     clean = contact_sheet(chelsea).expand(4, -1, -1, -1)
     ratios = torch.tensor([0.8, 0.9, 1.1, 1.25])
-    spoiled = degrade(clean, ISPParams.from_settings([clean_settings() | {"gamma_ratio": r} for r in ratios.tolist()]))
+    spoiled = degrade(clean, ISPParams.from_settings([{"gamma_ratio": r} for r in ratios.tolist()]))
     head = ToneHead()
     optimizer = torch.optim.Adam(head.parameters(), lr=3e-3)
 
@@ -178,8 +227,9 @@ def test_the_head_learns_to_undo_a_wrong_gamma(chelsea: torch.Tensor) -> None:
         return (head(spoiled).repair(spoiled) - clean).abs().mean()
 
     before = loss().item()
-    for _ in range(60):
+    for _ in range(150):
         optimizer.zero_grad()
         loss().backward()
         optimizer.step()
+    head.eval()
     assert loss().item() < 0.3 * before

@@ -1,3 +1,6 @@
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rawpy
@@ -5,6 +8,7 @@ import torch
 from sample_files import mosaic
 
 from dirnet.errors import PictureError
+from dirnet.isp.color import camera_ccm
 from dirnet.isp.sensor_data import CFA_PATTERNS
 from dirnet.pictures.dng import write_dng
 from dirnet.pictures.raw import read_raw
@@ -40,6 +44,59 @@ def test_read_raw_gives_the_mosaic_back(tmp_path, cfa, orientation):
     torch.testing.assert_close(read.ccm.sum(1), torch.ones(3))
     assert (read.cfa, read.black_level, read.white_level) == (cfa, 512, 16383)
     assert (read.noise_profile, read.camera, read.orientation) == ((1e-3, 2e-6), "Test One", orientation)
+
+
+@pytest.mark.parametrize("camera", range(4))
+@pytest.mark.parametrize("white_balance", [(1.9, 1.0, 1.5), (2.4, 1.0, 1.9), (0.8, 1.0, 3.2)])
+def test_colours_and_noise_of_measured_cameras_come_back(tmp_path, camera, white_balance):
+    given = mosaic(
+        white_balance=torch.tensor(white_balance),
+        daylight=torch.tensor([2.0, 1.0, 1.6]),
+        ccm=torch.tensor(camera_ccm([index == camera for index in range(4)])).float(),
+        noise_profile=(2.7182818284e-4 * (1 + camera), 3.14159265e-8),
+    )
+    write_dng(tmp_path / "a.dng", given)
+    read = read_raw(tmp_path / "a.dng")
+    torch.testing.assert_close(read.ccm, given.ccm, rtol=0, atol=1e-3)
+    torch.testing.assert_close(read.white_balance, given.white_balance, rtol=1e-5, atol=0)
+    torch.testing.assert_close(read.daylight, given.daylight, rtol=1e-3, atol=0)
+    assert read.noise_profile == pytest.approx(given.noise_profile, rel=1e-15)
+
+
+@pytest.mark.parametrize(("black", "white"), [(0, 255), (64, 1023), (256, 4095), (2056, 15000), (1024, 65535)])
+def test_every_number_of_every_depth_comes_back(tmp_path, black, white):
+    numbers = np.resize(np.arange(white + 1), (260, 260))
+    samples = torch.from_numpy((numbers - black) / (white - black)).float()
+    given = mosaic(samples=samples, black_level=float(black), white_level=float(white))
+    write_dng(tmp_path / "a.dng", given, white_level=white)
+    read = read_raw(tmp_path / "a.dng")
+    assert (read.black_level, read.white_level) == (black, white)
+    np.testing.assert_array_equal(np.rint(read.samples.double().numpy() * (white - black) + black), numbers)
+
+
+def test_a_camera_file_goes_through_unchanged(tmp_path):
+    path = Path(__file__).parents[3] / "shared" / "data" / "raw" / "colorchart.dng"
+    if not path.exists():
+        pytest.skip("needs the camera file colorchart.dng in ../shared/data/raw")
+    given = read_raw(path)
+    write_dng(tmp_path / "a.dng", given, white_level=round(given.white_level))
+    read = read_raw(tmp_path / "a.dng")
+    assert torch.equal(read.samples, given.samples)
+    same = ("cfa", "black_level", "white_level", "noise_profile", "camera", "orientation")
+    assert [getattr(read, name) for name in same] == [getattr(given, name) for name in same]
+    torch.testing.assert_close(read.white_balance, given.white_balance, rtol=1e-5, atol=0)
+    torch.testing.assert_close(read.daylight, given.daylight, rtol=1e-3, atol=0)
+    torch.testing.assert_close(read.ccm, given.ccm, rtol=0, atol=1e-3)
+
+
+def test_writing_takes_no_copy_in_double_precision(tmp_path):
+    given = mosaic(height=1000, width=1200)
+    write_dng(tmp_path / "a.dng", given)
+    tracemalloc.start()
+    write_dng(tmp_path / "b.dng", given)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * given.samples.numel()
 
 
 def test_neutral_white_balance_stays_neutral(tmp_path):

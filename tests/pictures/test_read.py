@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageOps
 from sample_files import exif_block, mosaic, scene, srgb_profile
 
 from dirnet.errors import PictureError
-from dirnet.isp.camera import develop
+from dirnet.isp.develop import develop
 from dirnet.pictures.dng import write_dng
 from dirnet.pictures.raw import read_raw
 from dirnet.pictures.read import PICTURE_SUFFIXES, RAW_SUFFIXES, read_picture

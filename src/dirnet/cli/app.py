@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from dirnet.cli import degrade, demo, evaluate, info, report, restore, train
+from dirnet.cli import calibrate_noise, degrade, demo, develop, evaluate, info, report, restore, suites, train
 from dirnet.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, DirnetError
 
 app = typer.Typer(
@@ -16,7 +16,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo.demo, degrade.degrade, restore.restore, train.train, evaluate.evaluate, report.report, info.info):
+for command in (
+    demo.demo,
+    suites.suites,
+    degrade.degrade,
+    develop.develop,
+    calibrate_noise.calibrate_noise,
+    restore.restore,
+    train.train,
+    evaluate.evaluate,
+    report.report,
+    info.info,
+):
     app.command()(command)
 
 # Typer brings its own copy of click or takes the installed one, by version; this is the base of either's usage errors.
@@ -34,11 +45,12 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("dirnet: interrupted; what was finished is kept.", file=sys.stderr)
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
         code = 0
     except OSError as error:  # a full disk, a folder that may not be written
         print(f"dirnet: {error}", file=sys.stderr)
         code = EXIT_SOME_FAILED
+    if code == EXIT_INTERRUPTED:  # Typer makes a code of Ctrl-C itself
+        print("dirnet: interrupted; what was finished is kept.", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,12 +1,14 @@
-"""Colour: camera RGB and linear sRGB, white balance gains, colour correction matrices (CCM)."""
+"""Colour: camera RGB and linear sRGB, white balance gains, colour correction matrices (CCM), saturation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 
 from dirnet.isp.profiles import load_profile
 
@@ -39,15 +41,62 @@ def camera_ccm(weights: Sequence[float]) -> np.ndarray:
 
 
 def apply_matrix(image: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """Multiply every pixel's colour by a matrix: image (B, 3, H, W), matrix (B, 3, 3) -> (B, 3, H, W).
+    """Multiply every pixel's colour by a matrix: image (B, 3, H, W), matrix (B, 3, 3) -> (B, 3, H, W)."""
+    return _Matrix.apply(image, matrix)
 
-    Sums are written out, so that a picture's result does not depend on the batch it is in.
-    """
-    red, green, blue = (channel.unsqueeze(1) for channel in image.unbind(1))
-    weight = matrix[:, :, :, None, None]
-    return red * weight[:, :, 0] + green * weight[:, :, 1] + blue * weight[:, :, 2]
+
+class _Matrix(torch.autograd.Function):
+    """Sums are written out, so that a picture's result depends on nothing but its pixels; gradients are products."""
+
+    @staticmethod
+    def forward(ctx: Any, image: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(image, matrix)
+        red, green, blue = image.split(1, 1)
+        weight = matrix[:, :, :, None, None]
+        return (red * weight[:, :, 0]).addcmul_(green, weight[:, :, 1]).addcmul_(blue, weight[:, :, 2])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        image, matrix = ctx.saved_tensors
+        by_image = (matrix.mT @ grad.flatten(2)).view_as(image)
+        by_matrix = grad.flatten(2) @ image.flatten(2).mT if ctx.needs_input_grad[1] else None
+        return by_image, by_matrix
 
 
 def apply_gains(image: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
     """Multiply each colour by its gain: image (B, 3, H, W), gains (B, 3)."""
     return image * gains[:, :, None, None]
+
+
+def planckian_gains(kelvin: torch.Tensor, ccm: torch.Tensor) -> torch.Tensor:
+    """White balance gains (B, 3), green 1, for glowing light of kelvin (B,) in 2000..12000, relative to D65.
+
+    ccm (B, 3, 3): white-balanced camera RGB -> linear sRGB. The colour of the light is `planckian_xy`.
+    """
+    x, y = planckian_xy(kelvin)
+    light = torch.stack((x / y, torch.ones_like(y), (1 - x - y) / y), -1)[:, :, None, None]
+    xyz_to_srgb = torch.from_numpy(np.linalg.inv(SRGB_TO_XYZ)).to(ccm)[None]
+    camera = apply_matrix(apply_matrix(light, xyz_to_srgb), torch.linalg.inv(ccm))[..., 0, 0]
+    return camera[:, 1:2] / camera
+
+
+def planckian_xy(kelvin: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """CIE 1931 chromaticity x, y, each (B,), of a black body of kelvin (B,) in 1000..15000, within 5e-4.
+
+    M. Krystek, An algorithm to calculate correlated colour temperature, Color Research and Application 10 (1985).
+    """
+    t = kelvin / 1000
+    u = (0.860117757 + t * (0.154118254 + t * 0.128641212)) / (1 + t * (0.842420235 + t * 0.708145163))
+    v = (0.317398726 + t * (0.0422806245 + t * 0.0420481691)) / (1 + t * (-0.0289741816 + t * 0.161456053))
+    return 3 * u / (2 * u - 8 * v + 4), 2 * v / (2 * u - 8 * v + 4)
+
+
+def saturate(image: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
+    """Distance from grey times ratio (B,): image (B, 3, H, W) sRGB -> luma (BT.709) + ratio * (image - luma).
+
+    0 is grey, 1 leaves colours as they are. Clipped to 0..1.
+    """
+    red, green, blue = image.split(1, 1)
+    luma = red * 0.2126 + green * 0.7152 + blue * 0.0722
+    return torch.lerp(luma, image, ratio[:, None, None, None].to(image)).clamp(0, 1)

@@ -18,6 +18,7 @@ class Mosaic:
     black_level, white_level: in DN (digital numbers of the file); samples = (DN - black) / (white - black).
     white_balance: (3,) gains for R, G, B with G = 1 (the file's "as shot").
     ccm: (3, 3) white-balanced camera RGB -> linear sRGB, each row summing to 1.
+    daylight: (3,) gains with G = 1 that would be right in daylight (D65), or None where that is not known.
     noise_profile: (S, O) with variance = S x + O on samples 0..1, or None where it is unknown.
     orientation: how the camera was held, as in EXIF (1..8); samples are not turned.
     """
@@ -31,6 +32,7 @@ class Mosaic:
     noise_profile: tuple[float, float] | None = None
     camera: str = ""
     orientation: int = 1
+    daylight: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 2:

@@ -141,7 +141,8 @@ class _Run:
         """Begin a stage: what learns, and an optimizer for it."""
         module = STAGE_CLASSES[stage](self.recipe, self.model, self.critic, self.task)
         learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(learning, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay)
+        rate, decay = self.recipe.learning_rate, self.recipe.weight_decay
+        optimizer = torch.optim.AdamW(learning, lr=rate, weight_decay=decay, betas=(0.9, 0.99))
         if not fresh:
             load_optimizer(optimizer, self.saved_optimizer)
         self.stage, self.optimizer = self.accelerator.prepare(module, optimizer)
@@ -156,6 +157,7 @@ class _Run:
         scenes = scenes.to(self.accelerator.device)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * _schedule(step, self.steps(stage), recipe.warmup)
+        torch.manual_seed(step)  # for dropout: a resumed run drops what an undisturbed one does
         with self.accelerator.autocast():
             losses = self.stage(scenes)
         self.optimizer.zero_grad()

@@ -33,17 +33,17 @@ class Recipe:
     batch: int = 16
     crop: int = 128
     views: int = 2
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 2e-3
     warmup: int = 100
     weight_decay: float = 1e-4
-    clip: float = 1.0
+    clip: float = 0.5
     ema: float = 0.999
     places: int = 24
     sheets: int = 48
     latent_noise: float = 0.02
-    align: float = 0.02
-    information: float = 0.01
-    independence: float = 0.002
+    align: float = 0.2
+    information: float = 0.05
+    independence: float = 0.01
     independence_alone: float = 0.2
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ from dirnet.objectives.negatives import Places, gather_places, negative_weights,
 from dirnet.suites.draw import draw_for_training
 from dirnet.suites.views import Views, make_views
 from dirnet.tasks.base import Batch, Task
-from dirnet.tasks.restore import charbonnier, tone_loss
+from dirnet.tasks.restore import tone_loss
 
 ROOM = 32  # pixels by which the crops of one scene may lie apart
 STAGES = ("information", "reference", "refinement")
@@ -88,17 +88,19 @@ class ReferenceStage(Stage):
             draw_for_training(self.recipe.suite, f"{scenes.names[0]}/sheet/{i}") for i in range(len(scenes.sheets))
         ]
         params = ISPParams.from_settings(settings).to(str(pictures.device))
-        _, tone = tone_loss(self.model, scenes.sheets, params)
-        reconstruction = charbonnier(self.model.decoder(latent).float(), pictures)
-        return {"reconstruction": reconstruction, "spread": 0.01 * spread, "tone": tone}
+        tone = tone_loss(self.model, scenes.sheets, params)
+        error = (self.model.decoder(latent).float() - pictures).square().mean((1, 2, 3))
+        reconstruction = 0.1 * (error + 1e-5).log().mean()
+        return {"reconstruction": reconstruction, "spread": 0.05 * spread, "tone": tone}
 
 
 class RefinementStage(Stage):
     """Stage 3: joint task-aligned refinement. The reference encoder stays frozen, or alignment would shrink it."""
 
     def __init__(self, recipe: Recipe, model: DiR, critic: Critic, task: Task) -> None:
-        super().__init__(recipe, model, critic, (model.encoder, model.aligner, model.decoder, model.tone, critic))
+        super().__init__(recipe, model, critic, (model.encoder, model.aligner, model.decoder, critic))
         self.task = task
+        model.tone.eval()  # learned by now
 
     def forward(self, scenes: Scenes) -> Losses:
         """Losses of one step: the task's, "align", "information" and "independence", each with its weight."""

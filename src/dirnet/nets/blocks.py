@@ -16,21 +16,38 @@ def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
 
 
+def zero_bias(layer: nn.Conv2d | nn.Linear) -> None:
+    """The layer's bias, where it has one, set to zero."""
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def isometry(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer started near an isometry of the channels at its middle tap: it passes on all that it is given."""
+    with torch.no_grad():
+        layer.weight.mul_(0.1)
+        zero_bias(layer)
+        layer.weight[:, :, 1, 1] += nn.init.orthogonal_(torch.empty(layer.weight.shape[:2]))
+    return layer
+
+
 def zero(layer: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
     """The layer with all weights zero: what follows it starts as nothing at all."""
     nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
+    zero_bias(layer)
     return layer
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(GELU(conv(x))): (B, C, H, W) -> the same shape."""
+    """x + conv(GELU(conv(x))): (B, C, H, W) -> the same shape. Starts near x, so that deep stacks learn at once."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = conv3x3(channels, channels)
         self.second = conv3x3(channels, channels)
+        with torch.no_grad():
+            self.second.weight.mul_(0.1)
+            zero_bias(self.second)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""

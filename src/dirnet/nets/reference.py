@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dirnet.nets.blocks import blocks, conv3x3
+from dirnet.nets.blocks import blocks, conv3x3, isometry
 
 
 class ReferenceEncoder(nn.Module):
@@ -14,7 +14,8 @@ class ReferenceEncoder(nn.Module):
 
     def __init__(self, width: int, reference_width: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(conv3x3(12, width), blocks(width, 1), conv3x3(width, reference_width))
+        first, last = isometry(conv3x3(12, width)), isometry(conv3x3(width, reference_width))
+        self.body = nn.Sequential(first, blocks(width, 1), last)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W), even sides -> (B, reference_width, H/2, W/2)."""
@@ -26,7 +27,8 @@ class ReferenceDecoder(nn.Module):
 
     def __init__(self, width: int, reference_width: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(conv3x3(reference_width, width), blocks(width, 2), conv3x3(width, 12))
+        first, last = isometry(conv3x3(reference_width, width)), isometry(conv3x3(width, 12))
+        self.body = nn.Sequential(first, blocks(width, 2), last)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(B, reference_width, H/2, W/2) -> (B, 3, H, W), not clipped."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from dirnet.errors import PictureError
 from dirnet.files import replacing
+from dirnet.isp.color import SRGB_TO_XYZ
 from dirnet.isp.sensor_data import Mosaic
 from dirnet.pictures.codecs import failures_as, photo_library
 from dirnet.pictures.write import check_free
@@ -18,14 +19,6 @@ _BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _SRATIONAL, _DOUBLE = 1, 2, 3, 4, 5, 10
 _MILLIONTHS = 1_000_000
 _CFA_PHOTOMETRIC = 32803
 _D65 = 21
-# Linear sRGB -> CIE XYZ (D65), IEC 61966-2-1, with the digits LibRaw uses.
-_SRGB_TO_XYZ = np.array(
-    [
-        [0.4124564, 0.3575761, 0.1804375],
-        [0.2126729, 0.7151522, 0.0721750],
-        [0.0193339, 0.1191920, 0.9503041],
-    ]
-)
 
 
 def write_dng(path: Path, mosaic: Mosaic, *, white_level: int = 16383, force: bool = False) -> None:
@@ -37,7 +30,7 @@ def write_dng(path: Path, mosaic: Mosaic, *, white_level: int = 16383, force: bo
     if path.suffix.lower() != ".dng":
         raise PictureError(f"Cannot write {path}", got=repr(path.suffix), wanted="the suffix .dng")
     check_free(path, force=force)
-    samples = mosaic.samples.detach().cpu().double().numpy()
+    samples = mosaic.samples.detach().cpu().float().numpy()
     black = round(mosaic.black_level * white_level / mosaic.white_level)
     if min(samples.shape) < MIN_SIDE:
         raise PictureError(
@@ -51,7 +44,9 @@ def write_dng(path: Path, mosaic: Mosaic, *, white_level: int = 16383, force: bo
         raise PictureError(
             f"Cannot write {path}", got=f"black {black}, white {white_level}", wanted="0 to 65535, rising"
         )
-    numbers = np.clip(np.rint(black + samples * (white_level - black)), 0, white_level).astype(np.uint16)
+    levels = samples * np.float32(white_level - black)
+    levels += black
+    numbers = np.clip(np.rint(levels, out=levels), 0, white_level, out=levels).astype(np.uint16)
     tifffile = photo_library("tifffile")
     with failures_as(f"Cannot write {path}"), replacing(path) as beside:
         tifffile.imwrite(
@@ -72,6 +67,7 @@ def _tags(mosaic: Mosaic, black: int, white: int) -> list[tuple[int, int, int, A
     """DNG 1.4 tags: code, TIFF type, count, value."""
     camera = mosaic.camera.encode("ascii", "replace").decode() or "dirnet"
     neutral = 1 / mosaic.white_balance.double().cpu().numpy()
+    daylight = neutral if mosaic.daylight is None else 1 / mosaic.daylight.double().cpu().numpy()
     tags: list[tuple[int, int, int, Any]] = [
         (271, _ASCII, 0, camera),
         (272, _ASCII, 0, camera),
@@ -86,7 +82,7 @@ def _tags(mosaic: Mosaic, black: int, white: int) -> list[tuple[int, int, int, A
         (50713, _SHORT, 2, (2, 2)),  # BlackLevelRepeatDim
         (50714, _RATIONAL, 4, (black, 1) * 4),  # BlackLevel
         (50717, _LONG, 1, white),  # WhiteLevel
-        (50721, _SRATIONAL, 9, _ratios(_xyz_to_camera(mosaic, neutral))),  # ColorMatrix1
+        (50721, _SRATIONAL, 9, _ratios(_xyz_to_camera(mosaic, daylight))),  # ColorMatrix1
         (50727, _RATIONAL, 3, (1, 1) * 3),  # AnalogBalance
         (50728, _RATIONAL, 3, _ratios(neutral)),  # AsShotNeutral
         (50730, _SRATIONAL, 1, (0, 1)),  # BaselineExposure
@@ -97,14 +93,14 @@ def _tags(mosaic: Mosaic, black: int, white: int) -> list[tuple[int, int, int, A
     return tags
 
 
-def _xyz_to_camera(mosaic: Mosaic, neutral: np.ndarray) -> np.ndarray:
-    """ColorMatrix1: undo the CCM, then the white balance, so that daylight white gives the as-shot neutral.
+def _xyz_to_camera(mosaic: Mosaic, daylight: np.ndarray) -> np.ndarray:
+    """ColorMatrix1: undo the CCM, then the gains for daylight (those as shot where it is not known).
 
     LibRaw's CCM is inverse(rows of (ColorMatrix1 @ sRGB to XYZ), each divided by its sum), which takes the neutral
     out again and gives back `mosaic.ccm`.
     """
     srgb_to_balanced = np.linalg.inv(mosaic.ccm.double().cpu().numpy())
-    return neutral[:, None] * srgb_to_balanced @ np.linalg.inv(_SRGB_TO_XYZ)
+    return daylight[:, None] * srgb_to_balanced @ np.linalg.inv(SRGB_TO_XYZ)
 
 
 def _ratios(values: np.ndarray) -> list[int]:

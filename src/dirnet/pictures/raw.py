@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from dirnet.errors import PictureError
+from dirnet.isp.color import SRGB_TO_XYZ
 from dirnet.isp.sensor_data import CFA_PATTERNS, Mosaic
 from dirnet.pictures.codecs import failures_as, photo_library
 from dirnet.pictures.deep import check_size
+from dirnet.pictures.exif import exif_of_tiff, turn_upright
+from dirnet.pictures.picture import Picture
 
 _FLIP_TO_EXIF = (1, 2, 4, 3, 5, 8, 6, 7)  # LibRaw's flip 0..7 -> EXIF orientation
-_MODEL, _UNIQUE_MODEL, _NOISE_PROFILE = 272, 50708, 51041
+_NOTED = _MODEL, _UNIQUE_MODEL, _NOISE_PROFILE, _MATRIX = 272, 50708, 51041, 37400
 _GAIN_LIMIT = 20.0
 
 
 def read_raw(path: Path, *, max_pixels: int = 256_000_000) -> Mosaic:
     """Read the visible area of any Bayer RAW file that LibRaw knows; the CFA phase is that of its top left site.
 
-    Samples are float32, (DN - black) / (white - black) with the black level of each site. Raises PictureError for a
-    broken file, one of more than `max_pixels`, and sensors without a Bayer pattern.
+    Samples are float32, (DN - black) / (white - black) with the black level of each site. White balance is as shot,
+    daylight where the file does not say, ones where that is not known either. Raises PictureError for a broken file,
+    one of more than `max_pixels`, and sensors without a Bayer pattern.
     """
     rawpy = photo_library("rawpy")
     with failures_as(f"Cannot read {path}"), rawpy.imread(str(path)) as raw:
@@ -33,16 +38,18 @@ def read_raw(path: Path, *, max_pixels: int = 256_000_000) -> Mosaic:
             raise PictureError(
                 f"{path} has no range", got=f"black {black.max()}, white {white}", wanted="white above black"
             )
-        noise_profile, camera = _notes(path)
+        notes, daylight = _notes(path), _gains(raw.daylight_whitebalance)
+        known = [gains for gains in (_gains(raw.camera_whitebalance), daylight) if gains is not None]
         return Mosaic(
             samples=torch.from_numpy(_normalise(raw.raw_image_visible, black, white)),
             cfa=cfa,
             black_level=float(black.mean()),
             white_level=white,
-            white_balance=_white_balance(raw),
-            ccm=_ccm(path, np.array(raw.color_matrix, np.float64)[:, :3]),
-            noise_profile=noise_profile,
-            camera=camera,
+            white_balance=known[0] if known else torch.ones(3),
+            ccm=_ccm(path, raw, notes.matrix),
+            noise_profile=notes.noise_profile,
+            camera=notes.camera,
+            daylight=daylight,
             orientation=_FLIP_TO_EXIF[raw.sizes.flip & 7],
         )
 
@@ -63,26 +70,34 @@ def _bayer(path: Path, raw: Any) -> tuple[str, np.ndarray]:
 
 
 def _normalise(visible: np.ndarray, black: np.ndarray, white: float) -> np.ndarray:
-    samples = np.empty(visible.shape, np.float32)
+    samples = visible.astype(np.float32)
     for row, column in np.ndindex(2, 2):
-        level = black[row, column]
-        samples[row::2, column::2] = (visible[row::2, column::2] - level) / (np.float32(white) - level)
+        site = samples[row::2, column::2]
+        site -= black[row, column]
+        site /= np.float32(white) - black[row, column]
     return samples
 
 
-def _white_balance(raw: Any) -> torch.Tensor:
-    """As shot; daylight where the file does not say (all gains equal); ones where that is not known either."""
-    for gains in (raw.camera_whitebalance, raw.daylight_whitebalance):
-        rgb = np.array(gains[:3], np.float64)
-        if np.isfinite(rgb).all() and rgb.min() > 0 and np.ptp(rgb) > 0:
-            rgb /= rgb[1]
-            if rgb.min() > 1 / _GAIN_LIMIT and rgb.max() < _GAIN_LIMIT:
-                return torch.tensor(rgb, dtype=torch.float32)
-    return torch.ones(3)
+def _gains(values: Sequence[float]) -> torch.Tensor | None:
+    """White balance gains with G = 1, or None where they are unset (all equal) or make no sense."""
+    rgb = np.array(values[:3], np.float64)
+    if np.isfinite(rgb).all() and rgb.min() > 0 and np.ptp(rgb) > 0:
+        rgb /= rgb[1]
+        if rgb.min() > 1 / _GAIN_LIMIT and rgb.max() < _GAIN_LIMIT:
+            return torch.tensor(rgb, dtype=torch.float32)
+    return None
 
 
-def _ccm(path: Path, matrix: np.ndarray) -> torch.Tensor:
-    if not matrix.any():  # a camera that LibRaw has no colours for
+def _ccm(path: Path, raw: Any, noted: np.ndarray | None) -> torch.Tensor:
+    """From a DNG, else as the file notes it, else by LibRaw's table of cameras; the identity where nothing is known."""
+    matrix = np.array(raw.color_matrix, np.float64)[:, :3]
+    if not matrix.any() and noted is not None:
+        matrix = noted
+    xyz_to_camera = np.array(raw.rgb_xyz_matrix, np.float64)[:3]
+    if not matrix.any() and xyz_to_camera.any():
+        srgb_to_camera = xyz_to_camera @ SRGB_TO_XYZ
+        matrix = np.linalg.pinv(srgb_to_camera / srgb_to_camera.sum(axis=1, keepdims=True))
+    if not matrix.any():
         return torch.eye(3)
     sums = matrix.sum(axis=1, keepdims=True)
     if not np.isfinite(matrix).all() or np.abs(sums).min() < 1e-3:
@@ -90,18 +105,45 @@ def _ccm(path: Path, matrix: np.ndarray) -> torch.Tensor:
     return torch.tensor(matrix / sums, dtype=torch.float32)
 
 
-def _notes(path: Path) -> tuple[tuple[float, float] | None, str]:
-    """Noise profile (mean over colour planes) and camera name, from the tags of a file that is built as a TIFF."""
+class _Notes(NamedTuple):
+    camera: str = ""
+    noise_profile: tuple[float, float] | None = None
+    matrix: np.ndarray | None = None
+
+
+def _notes(path: Path) -> _Notes:
+    """What LibRaw does not hand on, from the tags of a file that is built as a TIFF."""
     try:
         with photo_library("tifffile").TiffFile(path) as tiff:
             page = tiff.pages[0]
-            tags = [part.tags for part in (page, *(page.pages or ()))]
-            model = page.tags.get(_UNIQUE_MODEL) or page.tags.get(_MODEL)
-            profiles = [found.value for part in tags if (found := part.get(_NOISE_PROFILE))]
-            camera = str(model.value).strip() if model else ""
+            directories = [part.tags for part in (page, *(page.pages or ()))]
+            found = {tag.code: tag.value for tags in reversed(directories) for tag in tags if tag.code in _NOTED}
+        camera = str(found.get(_UNIQUE_MODEL) or found.get(_MODEL) or "").strip()
+        return _Notes(camera, _noise_profile(found.get(_NOISE_PROFILE)), _noted_matrix(found.get(_MATRIX)))
     except Exception:  # no TIFF, or one whose notes are broken: the samples were read all the same
-        return None, ""
-    if not profiles or len(profiles[0]) % 2:
-        return None, camera
-    shot, read = np.array(profiles[0], np.float64).reshape(-1, 2).mean(axis=0).tolist()
-    return ((shot, read) if np.isfinite([shot, read]).all() and shot >= 0 else None), camera
+        return _Notes()
+
+
+def _noise_profile(values: Sequence[float] | None) -> tuple[float, float] | None:
+    """(S, O) of one plane or of each colour; of three, green counts twice, as it has twice the sites."""
+    if values is None or len(values) not in (2, 6, 8):
+        return None
+    pairs = np.array(values, np.float64).reshape(-1, 2)
+    if not np.isfinite(pairs).all() or pairs[:, 0].min() < 0:
+        return None
+    shot, read = np.average(pairs, axis=0, weights=(1, 2, 1) if len(pairs) == 3 else None).tolist()
+    return shot, read
+
+
+def _noted_matrix(rationals: Sequence[int] | None) -> np.ndarray | None:
+    """Kodak's tag 37400: for each of R, G, B an offset and three coefficients."""
+    if rationals is None or len(rationals) != 24:
+        return None
+    numbers = np.array(rationals, np.float64).reshape(3, 4, 2)
+    return numbers[:, 1:, 0] / numbers[:, 1:, 1]
+
+
+def as_picture(developed: torch.Tensor, exposure: Mosaic, path: Path) -> Picture:
+    """What was developed (1, 3, H, W) from the RAW file at `path`, upright, as a Picture of 16 bits with its EXIF."""
+    pixels = turn_upright(developed.detach()[0].permute(1, 2, 0).float().cpu().numpy(), exposure.orientation)
+    return Picture(np.ascontiguousarray(pixels), depth=16, exif=exif_of_tiff(path), source=path)

@@ -72,12 +72,11 @@ def _is_raw(path: Path, head: bytes) -> bool:
 
 
 def _read_developed(path: Path, max_pixels: int) -> Picture:
-    from dirnet.isp.camera import develop
-    from dirnet.pictures.raw import read_raw
+    from dirnet.isp.develop import develop
+    from dirnet.pictures.raw import as_picture, read_raw
 
-    mosaic = read_raw(path, max_pixels=max_pixels)
-    channels = develop(mosaic)[0].permute(1, 2, 0).numpy()
-    return _picture(channels, 16, mosaic.orientation, None, exif_of_tiff(path), path)
+    exposure = read_raw(path, max_pixels=max_pixels)
+    return as_picture(develop(exposure), exposure, path)
 
 
 def _read_with_pillow(path: Path, head: bytes, max_pixels: int) -> Picture:

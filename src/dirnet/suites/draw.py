@@ -12,7 +12,7 @@ from typing import Any
 from dirnet.errors import UsageError
 from dirnet.isp.color import camera_ccm, number_of_cameras
 from dirnet.isp.faults import FAULTS
-from dirnet.isp.params import clean_settings
+from dirnet.isp.params import ISPParams, clean_settings
 from dirnet.isp.profiles import load_profile
 from dirnet.suites.suites import SEVERITIES, Suite, suite_named
 
@@ -31,8 +31,8 @@ def draw(suite: str | Suite, severity: int, item: str, *, view: int = 0, seed: i
         raise UsageError("Severity out of range", got=str(severity), wanted="1, 2, 3, 4 or 5")
     random = _random(suite, severity, seed, item, view)
     settings = _camera(random)
-    for name, ranges in suite.faults.items():
-        FAULTS[name].spoil(settings, *ranges[severity - 1], random)
+    for name in _picked(suite, random):
+        FAULTS[name].spoil(settings, *suite.faults[name][severity - 1], random)
     return settings
 
 
@@ -42,13 +42,30 @@ def draw_for_training(suite: str | Suite, item: str, *, view: int = 0, seed: int
     random = _random(suite, 0, seed, item, view)
     settings = _camera(random)
     severity = SEVERITIES[int(random.random() * len(SEVERITIES))]
-    names = list(suite.faults)
+    names = _picked(suite, random)
     if random.random() < NEARLY_CLEAN:
         severity = 1
         names = [names[int(random.random() * len(names))]] if names and random.random() < 0.5 else []
     for name in names:
         FAULTS[name].spoil(settings, *suite.faults[name][severity - 1], random)
     return settings
+
+
+def suite_hash(name: str) -> str:
+    """sha256 over the settings of 1,000 draws, of all severities: whoever has the same has the same suite."""
+    rows = [draw(name, 1 + i % 5, f"folder/{i}.png", view=i % 4, seed=i % 3) for i in range(1000)]
+    return ISPParams.from_settings(rows).hash()
+
+
+def _picked(suite: Suite, random: Random) -> list[str]:
+    """The faults of one exposure, in the suite's order: all of them, or as many as are to be picked."""
+    names = list(suite.faults)
+    if suite.pick is None:
+        return names
+    least, most = suite.pick
+    number = least + int(random.random() * (most - least + 1))
+    chosen = sorted(names, key=lambda _: random.random())[:number]
+    return [name for name in names if name in chosen]
 
 
 def _random(suite: Suite, *key: object) -> Random:
