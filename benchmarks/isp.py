@@ -7,25 +7,19 @@ are not installed are named as absent. Writes results/isp.json.
 """
 
 import dataclasses
-import json
 import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skimage.data
 import torch
-from PIL import Image
 
 from dirnet.isp import camera, codec, color, mosaic, sensor, tone
-from dirnet.isp.params import ISPParams, clean_settings
+from dirnet.isp.params import ISPParams
 from dirnet.suites.draw import draw
 
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 9
@@ -133,8 +127,8 @@ def ours(images: torch.Tensor) -> dict[str, Any]:
 
 
 def of_kornia(images: torch.Tensor) -> dict[str, Any]:
-    import kornia.augmentation as augmentation  # noqa: PLC0415
-    from kornia.color import CFA, raw_to_rgb  # noqa: PLC0415
+    import kornia.augmentation as augmentation
+    from kornia.color import CFA, raw_to_rgb
 
     jiggle = augmentation.ColorJiggle(0.2, 0.2, 0.2, 0.05, p=1.0)
     jpeg = augmentation.RandomJPEG(jpeg_quality=(30.0, 90.0), p=1.0)
@@ -147,7 +141,7 @@ def of_kornia(images: torch.Tensor) -> dict[str, Any]:
 
 
 def of_torchvision(images: torch.Tensor) -> dict[str, Any]:
-    from torchvision.transforms import v2  # noqa: PLC0415
+    from torchvision.transforms import v2
 
     jitter, noise, jpeg = v2.ColorJitter(0.2, 0.2, 0.2, 0.05), v2.GaussianNoise(0.0, 0.03), v2.JPEG((30, 90))
 
@@ -159,7 +153,7 @@ def of_torchvision(images: torch.Tensor) -> dict[str, Any]:
 
 
 def of_albumentations(images: torch.Tensor) -> dict[str, Any]:
-    import albumentations  # noqa: PLC0415
+    import albumentations
 
     pictures = [(image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8) for image in images]
     jitter, noise = albumentations.ColorJitter(p=1.0), albumentations.GaussNoise(p=1.0)
@@ -172,7 +166,7 @@ def of_albumentations(images: torch.Tensor) -> dict[str, Any]:
 
 
 def of_colour_demosaicing(images: torch.Tensor) -> dict[str, Any]:
-    import colour_demosaicing  # noqa: PLC0415
+    import colour_demosaicing
 
     samples = mosaic.mosaic(images, "RGGB")[:, 0].double().numpy()
     found = {}
@@ -183,7 +177,7 @@ def of_colour_demosaicing(images: torch.Tensor) -> dict[str, Any]:
 
 
 def of_imagecorruptions(images: torch.Tensor) -> dict[str, Any]:
-    from imagecorruptions import corrupt  # noqa: PLC0415
+    from imagecorruptions import corrupt
 
     pictures = [(image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8) for image in images]
     names = ("shot_noise", "gaussian_noise", "motion_blur", "jpeg_compression")
@@ -191,9 +185,9 @@ def of_imagecorruptions(images: torch.Tensor) -> dict[str, Any]:
 
 
 def of_rawpy(images: torch.Tensor) -> dict[str, Any]:
-    import rawpy  # noqa: PLC0415
+    import rawpy
 
-    from dirnet.pictures.dng import write_dng  # noqa: PLC0415
+    from dirnet.pictures.dng import write_dng
 
     path = Path(os.environ.get("TMPDIR", "/tmp")) / "benchmark-isp.dng"
     write_dng(camera.expose(images[:1], exposures()[:1]), path, force=True)
