@@ -72,6 +72,9 @@ class _Display(torch.autograd.Function):
         power = _encode_power(linear.clamp(_ENCODE_KNEE, 1))
         line = linear.clamp(min=0).mul_(_RISE)
         encoded = torch.minimum(line, power, out=line)
+        if not ctx.needs_input_grad[1] and bool((ratio == 1).all()):
+            ctx.save_for_backward(linear, encoded, None, ratio)
+            return encoded
         # As encoded * encoded ** (ratio - 1): exact at the right gamma and at black, gradients included.
         factor = torch.clamp(encoded, min=SMALLEST, out=power).log_().mul_(ratio - 1).exp_()
         if not any(ctx.needs_input_grad):
@@ -83,12 +86,12 @@ class _Display(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         linear, encoded, factor, ratio = ctx.saved_tensors
-        grad = factor * grad
+        grad = grad if factor is None else factor * grad
         by_ratio = None
         if ctx.needs_input_grad[1]:
             log = encoded.clamp(min=SMALLEST).log_()
             by_ratio = log.mul_(encoded).mul_(grad).sum((1, 2, 3), keepdim=True)
-        grad = _back_through_encode(grad.mul_(ratio), linear, encoded)
+        grad = _back_through_encode(grad * ratio, linear, encoded)
         return _hardtanh_backward(grad, linear, 0, 1), by_ratio
 
 
