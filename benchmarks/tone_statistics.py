@@ -37,7 +37,7 @@ def samples(photographs: Photographs) -> tuple[torch.Tensor, torch.Tensor]:
     """Statistics and settings of every photograph, spoiled anew in each round."""
     seen, wanted = [], []
     for turn in range(ROUNDS):
-        sheets = photographs.scenes(1, 160, len(photographs), f"statistics/{turn}").sheets
+        sheets = photographs.sheets(len(photographs), f"statistics/{turn}").pictures
         rows = [draw("seen", 3 + (i + turn) % 3, f"{turn}/{i}") for i in range(len(sheets))]
         params = ISPParams.from_settings(rows).tone_only()
         seen.append(statistics(degrade(sheets, params)))

@@ -59,6 +59,7 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     assert done.returncode == 0
     for command in (
         "demo", "degrade", "develop", "restore", "train", "evaluate", "report", "suites", "calibrate-noise", "info",
+        "represent", "budget", "diagnose",
     ):  # fmt: skip
         assert command in done.stdout
 

@@ -5,7 +5,7 @@ import pytest
 
 from dirnet.errors import DirnetError
 from dirnet.judge import statistics
-from dirnet.judge.statistics import paired_interval
+from dirnet.judge.statistics import crossed_interval, paired_interval
 
 
 def figures(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -70,3 +70,29 @@ def test_the_memory_bound_does_not_change_the_draw(monkeypatch: pytest.MonkeyPat
 def test_what_makes_no_pairs_is_a_sentence(a: list[float], b: list[float]) -> None:
     with pytest.raises(DirnetError, match="No interval"):
         paired_interval(a, b)
+
+
+def test_over_seeds_and_pictures_it_covers_the_truth() -> None:
+    """Seeds and pictures both have effects of their own; an interval over pictures alone misses far more often."""
+    random = np.random.default_rng(7)
+    crossed = alone = 0
+    for _ in range(150):
+        table = 1.0 + random.normal(0, 1, (8, 1)) + random.normal(0, 1, (1, 30)) + random.normal(0, 1, (8, 30))
+        low, high = crossed_interval(table, resamples=300)
+        crossed += low <= 1.0 <= high
+        low, high = paired_interval(table[0], np.zeros(30), resamples=300)
+        alone += low <= 1.0 <= high
+    assert crossed >= 130
+    assert alone < 100
+
+
+def test_over_equal_seeds_it_is_wider_only_by_the_pictures() -> None:
+    a, b = figures(40)
+    low, high = crossed_interval([a - b] * 3, resamples=4000)
+    assert (low, high) == pytest.approx(paired_interval(a, b, resamples=4000), abs=0.05)
+
+
+@pytest.mark.parametrize("table", [[[1.0, 2.0]], [[1.0], [2.0]], [[1.0, float("nan")], [1.0, 2.0]], [1.0, 2.0]])
+def test_a_table_that_is_too_small_or_not_finite_is_a_sentence(table: list) -> None:
+    with pytest.raises(DirnetError, match="two seeds and two pictures"):
+        crossed_interval(table)

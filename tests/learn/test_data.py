@@ -54,23 +54,21 @@ def test_no_photograph_at_all_is_a_sentence(folder: Path, tmp_path: Path) -> Non
 
 def test_scenes_are_a_function_of_the_key_alone(folder: Path) -> None:
     found = Photographs([folder], 64)
-    first = found.scenes(6, 64, 3, "0/information/3")
-    found.scenes(2, 64, 9, "something else in between")
+    first = found.crops(6, 64, "0/information/3")
+    found.crops(2, 64, "something else in between")
     torch.rand(1)
-    again, other = (
-        p.scenes(6, 64, 3, f"0/information/{step}") for p, step in ((Photographs([folder], 64), 3), (found, 4))
-    )
-    assert torch.equal(first.crops, again.crops)
-    assert torch.equal(first.sheets, again.sheets)
+    again, other = (p.crops(6, 64, f"0/information/{step}") for p, step in ((Photographs([folder], 64), 3), (found, 4)))
+    assert torch.equal(first.pictures, again.pictures)
+    assert torch.equal(found.sheets(3, "key").pictures, found.sheets(3, "key").pictures)
     assert first.names == again.names == [f"0/information/3/{i}" for i in range(6)]
-    assert not torch.equal(first.crops, other.crops)
+    assert not torch.equal(first.pictures, other.pictures)
 
 
 def test_what_does_not_fit_the_memory_is_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cached = Photographs([folder], 64).scenes(8, 64, 1, "key")
+    cached = Photographs([folder], 64).crops(8, 64, "key")
     monkeypatch.setattr(module, "CACHE_BYTES", 3 * 90 * 110 + 1)  # one fits
     read_again = Photographs([folder], 64)
-    assert torch.equal(read_again.scenes(8, 64, 1, "key").crops, cached.crops)
+    assert torch.equal(read_again.crops(8, 64, "key").pictures, cached.pictures)
 
 
 def test_crops_are_turned_mirrored_or_smaller_copies_of_the_photographs(folder: Path) -> None:
@@ -79,11 +77,11 @@ def test_crops_are_turned_mirrored_or_smaller_copies_of_the_photographs(folder: 
     wholes = [found.photograph(i).float() / 255 for i in range(3)]
     ways: set[tuple[int, bool]] = set()
     exact = 0
-    scenes = found.scenes(40, 64, 1, "many")
-    assert scenes.crops.shape == (40, 3, 64, 64)
-    assert scenes.crops.min() >= 0
-    assert scenes.crops.max() <= 1
-    for crop in scenes.crops:
+    scenes = found.crops(40, 64, "many")
+    assert scenes.pictures.shape == (40, 3, 64, 64)
+    assert scenes.pictures.min() >= 0
+    assert scenes.pictures.max() <= 1
+    for crop in scenes.pictures:
         match = where(crop, wholes)
         exact += match is not None
         ways |= {match} if match else set()
@@ -103,28 +101,17 @@ def where(crop: torch.Tensor, wholes: list[torch.Tensor]) -> tuple[int, bool] | 
     return None
 
 
-@pytest.mark.parametrize("sheets", [1, 3, 9])
-def test_contact_sheets_are_as_many_as_asked_for_and_none_like_another(folder: Path, sheets: int) -> None:
-    scenes = Photographs([folder], 64).scenes(3, 64, sheets, "sheets")
-    assert scenes.crops.shape == (3, 3, 64, 64)
-    assert scenes.sheets.shape[1:] == contact_sheet(scenes.crops).shape[1:]
-    assert len(scenes.sheets) == sheets
-    assert len({sheet.sum().item() for sheet in scenes.sheets}) == sheets
-
-
-def test_the_first_contact_sheets_are_of_the_crops_own_photographs(tmp_path: Path) -> None:
-    """Four photographs of one colour each, which tells whose crop and whose sheet it is."""
-    for level in range(4):
-        write_picture(tmp_path / "flat" / f"{level}.png", Picture(torch.full((90, 110, 3), level / 5).numpy()))
-    scenes = Photographs([tmp_path / "flat"], 64).scenes(8, 64, 12, "own")
-    torch.testing.assert_close(scenes.sheets[:8, :, 0, 0], scenes.crops[:, :, 0, 0], atol=1e-6, rtol=0)
-    assert len(scenes.sheets[8:, 0, 0, 0].unique()) > 1
+@pytest.mark.parametrize("n", [1, 3, 9])
+def test_contact_sheets_are_as_many_as_asked_for_and_none_like_another(folder: Path, n: int) -> None:
+    sheets = Photographs([folder], 64).sheets(n, "sheets").pictures
+    assert sheets.shape == (n, *contact_sheet(torch.rand(1, 3, 90, 110)).shape[1:])
+    assert len({sheet.sum().item() for sheet in sheets}) == n
 
 
 def test_a_photograph_of_just_the_size_is_its_own_crop(tmp_path: Path, coffee: torch.Tensor) -> None:
     pixels = coffee[0, :, :64, :64]
     write_picture(tmp_path / "a" / "only.png", Picture(pixels.permute(1, 2, 0).numpy()))
-    for crop in Photographs([tmp_path / "a"], 64).scenes(6, 64, 1, "x").crops:
+    for crop in Photographs([tmp_path / "a"], 64).crops(6, 64, "x").pictures:
         assert where(crop, [F.pad(pixels, (0, 40, 0, 40))]) is not None
 
 

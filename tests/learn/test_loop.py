@@ -27,7 +27,7 @@ from dirnet.pictures.picture import Picture
 from dirnet.pictures.write import write_picture
 from dirnet.tasks.restore import Restoration
 
-STEPS = {"information": 3, "reference": 3, "refinement": 4}
+STEPS = {"tone": 2, "information": 3, "reference": 3, "refinement": 4}
 RECIPE = replace(
     load_recipe("tiny-proof"),
     **{f"{stage}_steps": n for stage, n in STEPS.items()}, batch=4, crop=48, places=6, sheets=3, warmup=2,
@@ -131,7 +131,7 @@ def test_the_log_has_every_step_once_in_order(undisturbed: Path) -> None:
     expected = [(stage, step) for stage, n in STEPS.items() for step in range(n)]
     assert [(line["stage"], line["step"]) for line in lines] == expected
     for line in lines:
-        assert len(line) > 3
+        assert len(line) >= 3
         assert all(math.isfinite(value) for key, value in line.items() if key != "stage")
 
 
@@ -252,11 +252,13 @@ def test_seeds_give_different_runs(begun: Path, found: Photographs, tmp_path: Pa
 
 def test_each_step_is_told(found: Photographs, tmp_path: Path) -> None:
     told: list[Progress] = []
-    run(tmp_path / "run", found, replace(RECIPE, reference_steps=0, refinement_steps=1), on_step=told.append)
+    run(tmp_path / "run", found, replace(RECIPE, reference_steps=0, align=0.0, refinement_steps=1), on_step=told.append)
     assert [(p.stage, p.step, p.steps) for p in told] == [
-        ("information", 1, 3), ("information", 2, 3), ("information", 3, 3), ("refinement", 1, 1)
+        ("tone", 1, 2), ("tone", 2, 2),
+        ("information", 1, 3), ("information", 2, 3), ("information", 3, 3), ("refinement", 1, 1),
     ]  # fmt: skip
-    assert told[0].losses.keys() == {"information", "independence"}
+    assert [*told[0].losses] == ["tone"]
+    assert told[2].losses.keys() == {"information", "independence"}
 
 
 def test_an_unknown_preset_or_suite_is_a_sentence(found: Photographs, tmp_path: Path) -> None:
@@ -271,7 +273,7 @@ def test_nonsense_is_stopped_and_leaves_the_weights_alone(found: Photographs, tm
     mad = replace(RECIPE, information_steps=20, independence_alone=math.nan)
     with pytest.raises(TrainingError, match=r"independence.*not finite in 10 steps"):
         run(tmp_path / "mad", found, mad)
-    assert len(log(tmp_path / "mad")) == 9
+    assert len(log(tmp_path / "mad")) == STEPS["tone"] + 9
 
 
 def test_the_rate_rises_in_a_line_and_falls_as_half_a_cosine() -> None:
@@ -281,3 +283,14 @@ def test_the_rate_rises_in_a_line_and_falls_as_half_a_cosine() -> None:
     assert rates[550] == pytest.approx((1 + 0.01) / 2)
     assert rates[999] == pytest.approx(0.01, abs=1e-5)
     assert all(a > b for a, b in itertools.pairwise(rates[100:]))
+
+
+def test_pictures_of_nothing_without_the_variance_term_are_stopped_within_200_steps(tmp_path: Path) -> None:
+    grey = Picture(torch.full((90, 90, 3), 0.5).numpy())
+    for name in "ab":
+        write_picture(tmp_path / "grey" / f"{name}.png", grey)
+    told: list[Progress] = []
+    recipe = replace(RECIPE, tone_steps=0, information_steps=400, independence_alone=0.0, warmup=100)
+    with pytest.raises(TrainingError, match=r"nothing of each other|collapsed"):
+        run(tmp_path / "run", Photographs([tmp_path / "grey"], 80), recipe, on_step=told.append)
+    assert len(told) < 200

@@ -14,7 +14,7 @@ from dirnet.suites.suites import SUITES
 
 SHIPPED = sorted(item.name.removesuffix(".toml") for item in (files("dirnet.learn") / "recipes").iterdir())
 NEEDED = 'name = "own"\npreset = "tiny"\nsuite = "seen"\n'
-STEPS = "information_steps = 1\nreference_steps = 2\nrefinement_steps = 3\n"
+STEPS = "tone_steps = 4\ninformation_steps = 1\nreference_steps = 2\nrefinement_steps = 3\n"
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -30,7 +30,7 @@ def test_a_recipe_is_read_from_a_file_and_defaults_fill_it_up(tmp_path: Path) ->
     path = tmp_path / "own.toml"
     path.write_text(NEEDED + STEPS + "learning_rate = 1\n")
     recipe = load_recipe(str(path))
-    assert recipe == Recipe("own", "tiny", "seen", 1, 2, 3, learning_rate=1.0)
+    assert recipe == Recipe("own", "tiny", "seen", 4, 1, 2, 3, learning_rate=1.0)
     assert isinstance(recipe.learning_rate, float)
 
 
@@ -63,6 +63,7 @@ def test_written_and_read_a_recipe_is_the_same(tmp_path: Path, name: str) -> Non
         ("views=0", "does not divide into views"),
         ("crop=60", "Odd crop; got 60; wanted a multiple of 8"),
         ("crop=24", "Odd crop"),
+        ("reference_steps=0", "no reference to align to; got reference_steps 0, align 0.2"),
     ],
 )
 def test_a_senseless_override_is_a_sentence(override: str, sentence: str) -> None:
@@ -73,7 +74,7 @@ def test_a_senseless_override_is_a_sentence(override: str, sentence: str) -> Non
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (NEEDED, "lacks information_steps, reference_steps, refinement_steps"),
+        (NEEDED, "lacks tone_steps, information_steps, reference_steps, refinement_steps"),
         (NEEDED + STEPS + "batch = 16.5\n", "setting batch does not fit; got 16.5"),
         (NEEDED + STEPS + "batch = [1]\n", "setting batch does not fit"),
         (NEEDED + STEPS + "[more]\nx = 1\n", "Unknown settings more"),

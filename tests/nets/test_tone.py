@@ -43,17 +43,6 @@ SINGLE = {
 def test_zero_numbers_change_nothing_at_all(level: float) -> None:
     image = torch.full((1, 3, 4, 4), level) + torch.rand(1, 3, 4, 4) / 50
     assert torch.equal(NONE.repair(image), image)
-    assert torch.equal(NONE.undo(image), image)
-
-
-@pytest.mark.parametrize("numbers", SINGLE.values(), ids=SINGLE)
-@pytest.mark.parametrize("darkest", [0.5, 0.02])
-def test_repair_and_undo_are_inverse(numbers: Tone, darkest: float) -> None:
-    """Also where `repair` gives values below black, as it does of dark and of very colourful pixels."""
-    image = darkest + (0.95 - darkest) * torch.rand(1, 3, 16, 16)
-    repaired = numbers.repair(image)
-    assert (repaired - image).abs().max() > 0.01
-    torch.testing.assert_close(numbers.undo(repaired), image, atol=1e-4, rtol=0)
 
 
 def test_each_number_does_what_its_name_says() -> None:
@@ -121,10 +110,8 @@ def test_the_tone_against_a_clean_camera_is_nothing() -> None:
 def test_gradients_are_finite_everywhere() -> None:
     image = torch.tensor([-0.1, 0.0, 1e-6, 0.5, 1.0, 1.2]).view(1, 1, 1, 6).repeat(1, 3, 1, 1).requires_grad_()
     numbers = Tone(*(number.clone().requires_grad_() for number in EVERYTHING))
-    for output in (numbers.repair(image), numbers.undo(image)):
-        for gradient in torch.autograd.grad(output.sum(), (image, *numbers)):
-            assert gradient.isfinite().all()
-    assert not any(number.requires_grad for number in numbers.detach())
+    for gradient in torch.autograd.grad(numbers.repair(image).sum(), (image, *numbers)):
+        assert gradient.isfinite().all()
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (17, 40), (128, 128), (131, 400), (1000, 24), (2048, 3000)])

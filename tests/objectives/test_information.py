@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from dirnet.objectives.information import (
 )
 
 LN2 = math.log(2)
+Estimator = Callable[[torch.Tensor], torch.Tensor]
 
 
 def correlated(n: int, dimensions: int, rho: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -37,23 +40,34 @@ def information(dimensions: int, rho: float) -> float:
     return -dimensions * math.log(1 - rho**2) / 2
 
 
-def estimates(estimator, dimensions: int, rho: float) -> tuple[float, float]:
-    """Mean over 12 draws of 800 pairs, and its standard error."""
-    draws = [correlated(800, dimensions, rho) for _ in range(12)]
-    values = torch.stack([estimator(log_density_ratio(*draw, rho)) for draw in draws])
-    return float(values.mean()), float(values.std()) / math.sqrt(len(values))
+def mean_and_error(values: list[torch.Tensor]) -> tuple[float, float]:
+    """Mean over draws, and its standard error."""
+    return float(torch.stack(values).mean()), float(torch.stack(values).std()) / math.sqrt(len(values))
 
 
-GAUSSIANS = [(1, 0.3), (1, 0.8), (3, 0.5)]
+def estimates(estimator: Estimator, dimensions: int, rho: float) -> tuple[float, float]:
+    """By the best critic, from 24 draws of 400 pairs."""
+    draws = [correlated(400, dimensions, rho) for _ in range(24)]
+    return mean_and_error([estimator(log_density_ratio(*draw, rho)) for draw in draws])
+
+
+def nwj_of_log_ratio(scores: torch.Tensor) -> torch.Tensor:
+    """NWJ's best critic is 1 + log J/M."""
+    return nwj(scores + 1)
+
+
+ESTIMATORS = (donsker_varadhan, nwj_of_log_ratio, infonce, jsd_in_nats)
+GAUSSIANS = [(dimensions, rho) for dimensions in (1, 2, 3, 4) for rho in (0.3, 0.6, 0.8)]
+
+
+# The best critic: log J/M of Gaussians, whose information is known
 
 
 @pytest.mark.parametrize(("dimensions", "rho"), GAUSSIANS)
-@pytest.mark.parametrize(
-    "estimator", [donsker_varadhan, lambda scores: nwj(scores + 1)], ids=["donsker_varadhan", "nwj"]
-)
-def test_with_the_best_critic_the_bound_is_the_information(estimator, dimensions: int, rho: float) -> None:
+@pytest.mark.parametrize("estimator", [donsker_varadhan, nwj_of_log_ratio])
+def test_with_the_best_critic_the_bound_is_the_information(estimator: Estimator, dimensions: int, rho: float) -> None:
     value, error = estimates(estimator, dimensions, rho)
-    assert value == pytest.approx(information(dimensions, rho), abs=3 * error + 0.005)
+    assert value == pytest.approx(information(dimensions, rho), abs=3 * error)
 
 
 @pytest.mark.parametrize(("dimensions", "rho"), [*GAUSSIANS, (1, 0.95)])
@@ -62,13 +76,112 @@ def test_the_divergence_in_nats_lies_between_half_the_information_and_all_of_it(
     assert information(dimensions, rho) / 2 - 3 * error <= value <= information(dimensions, rho) + 3 * error
 
 
+@pytest.mark.parametrize("rho", [0.3, 0.6, 0.8, 0.95])
+def test_with_the_best_critic_the_divergence_is_what_quadrature_says(rho: float) -> None:
+    """Of the two densities, on a grid from -8 to 8."""
+    step = 0.02
+    line = torch.arange(-8, 8, step, dtype=torch.float64)[:, None]
+    density = (-line.square() / 2).exp() / math.sqrt(2 * math.pi)
+    product = density * density.T
+    ratio = log_density_ratio(line, line, rho)
+    joint = product * ratio.exp()
+    halves = joint * F.logsigmoid(ratio) + product * F.logsigmoid(-ratio)
+    value, error = estimates(jsd, 1, rho)
+    assert value == pytest.approx(LN2 + float(halves.sum()) * step**2 / 2, abs=3 * error)
+
+
 @pytest.mark.parametrize(("dimensions", "rho"), [*GAUSSIANS, (20, 0.9)])
 def test_infonce_exceeds_neither_the_information_nor_log_n(dimensions: int, rho: float) -> None:
-    a, b = correlated(64, dimensions, rho)
-    scores = log_density_ratio(a, b, rho)
-    positives = scores.diagonal()
-    assert infonce(scores) <= math.log(64)
-    assert infonce(scores) <= information(dimensions, rho) + 3 * float(positives.std()) / 8
+    draws = [log_density_ratio(*correlated(64, dimensions, rho), rho) for _ in range(100)]
+    value, error = mean_and_error([infonce(scores) for scores in draws])
+    assert max(float(infonce(scores)) for scores in draws) <= math.log(64) + 1e-6
+    assert value <= information(dimensions, rho) + 3 * error
+    if information(dimensions, rho) < 1:  # far from log 64 the bound is near
+        assert value >= 0.85 * information(dimensions, rho) - 3 * error
+
+
+# A learned critic, on pairs that it has not seen
+
+
+class Embeddings(nn.Module):
+    """A critic of two small networks: scores are the dot products of what they make of the two views.
+
+    Its scores are bounded: one that is far too high, far from all that was learned from, would outweigh all others
+    in the exponentials of Donsker-Varadhan and NWJ.
+    """
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        self.first, self.second = (
+            nn.Sequential(nn.Linear(dimensions, 48), nn.Tanh(), nn.Linear(48, 12)) for _ in range(2)
+        )
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        first, second = self.first(a), self.second(b)
+        return first[:, :10] @ second[:, :10].T + first[:, 10:11] + second[:, 10:11].T
+
+
+Pairs = tuple[torch.Tensor, torch.Tensor]
+
+
+def learned(critic: nn.Module, steps: int, pairs: Callable[[], Pairs]) -> nn.Module:
+    """The critic after ascent on the divergence, which leads it to log J/M."""
+    optimizer = torch.optim.Adam(critic.parameters(), lr=5e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (-jsd(critic(*pairs()))).backward()
+        optimizer.step()
+    return critic.requires_grad_(False)
+
+
+LEARNED = [(1, 0.5), (1, 0.8), (2, 0.7), (4, 0.6)]
+
+
+@cache
+def learned_critic(dimensions: int, rho: float) -> nn.Module:
+    torch.manual_seed(2)
+    return learned(Embeddings(dimensions), 250, lambda: correlated(128, dimensions, rho))
+
+
+@cache
+def learned_estimates(estimator: Estimator, dimensions: int, rho: float) -> tuple[float, float]:
+    critic = learned_critic(dimensions, rho)
+    torch.manual_seed(3)
+    return mean_and_error([estimator(critic(*correlated(500, dimensions, rho))) for _ in range(12)])
+
+
+@pytest.mark.parametrize(("dimensions", "rho"), LEARNED)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_learned_critic_finds_no_more_than_there_is(estimator: Estimator, dimensions: int, rho: float) -> None:
+    value, error = learned_estimates(estimator, dimensions, rho)
+    assert value <= information(dimensions, rho) + 3 * error
+
+
+@pytest.mark.parametrize(("dimensions", "rho"), LEARNED)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_learned_critic_finds_most_of_what_there_is(estimator: Estimator, dimensions: int, rho: float) -> None:
+    value, _ = learned_estimates(estimator, dimensions, rho)
+    share = 0.5 if estimator is jsd_in_nats else 0.75  # xi is not tight on Gaussians
+    assert value >= share * information(dimensions, rho)
+
+
+def test_of_independent_views_a_learned_critic_has_a_cross_entropy_of_ln_2() -> None:
+    critic = learned(Embeddings(2), 150, lambda: correlated(128, 2, 0.0))
+    value, error = mean_and_error([jsd(critic(*correlated(500, 2, 0.0))) for _ in range(12)])
+    assert LN2 - value == pytest.approx(LN2, abs=0.005)
+    assert value <= 3 * error
+
+
+def test_on_pairs_that_a_critic_has_seen_its_scores_mean_nothing() -> None:
+    """Learned by heart, 24 independent pairs seem to share much; others do not."""
+    seen = correlated(24, 8, 0.0)
+    critic = learned(Embeddings(8), 150, lambda: seen)
+    assert jsd_in_nats(critic(*seen)) > 1
+    for estimator in ESTIMATORS:
+        assert estimator(critic(*correlated(500, 8, 0.0))) < 0.02
+
+
+# What each estimator is
 
 
 def test_infonce_is_a_cross_entropy() -> None:
@@ -80,7 +193,7 @@ def test_infonce_is_a_cross_entropy() -> None:
 def test_a_critic_that_knows_nothing_finds_nothing() -> None:
     zeros = torch.zeros(50, 50)
     assert LN2 - float(jsd(zeros)) == pytest.approx(LN2)
-    for estimator in (donsker_varadhan, infonce, jsd_in_nats, lambda scores: nwj(scores + 1)):
+    for estimator in ESTIMATORS:
         assert float(estimator(zeros)) == pytest.approx(0, abs=1e-5)
 
 
@@ -144,13 +257,24 @@ def test_the_best_critic_is_found_by_ascent_on_the_divergence() -> None:
     assert coefficients.tolist() == pytest.approx(best, rel=0.25)
 
 
+# Xi
+
+
 def test_xi_is_the_inverse_of_the_two_point_divergence() -> None:
-    nats = torch.linspace(0, 12, 241, dtype=torch.float64)
+    nats = torch.linspace(0, 12, 1201, dtype=torch.float64)
     divergence = divergence_of_two_points(nats)
-    assert (divergence.diff() > 0).all()
-    torch.testing.assert_close(xi(divergence), nats, atol=1e-6, rtol=1e-6)
-    assert float(xi(torch.tensor(0.0))) == pytest.approx(0, abs=1e-9)
     assert float(divergence[0]) == 0
+    assert (divergence.diff() > 0).all()
+    torch.testing.assert_close(xi(divergence), nats, atol=1e-9, rtol=0)
+
+
+def test_xi_is_0_at_0_increasing_and_convex() -> None:
+    nats = xi(torch.linspace(0, 0.99 * LN2, 1000, dtype=torch.float64))
+    assert float(nats[0]) == pytest.approx(0, abs=1e-12)
+    slope = nats.diff()
+    assert (slope > 0).all()
+    assert (slope.diff() > 0).all()
+    assert float(slope[0]) * 999 / (0.99 * LN2) == pytest.approx(2 / LN2, rel=1e-3)
 
 
 def test_the_two_point_divergence_is_one() -> None:
@@ -174,13 +298,12 @@ def test_xi_is_under_the_divergence_of_any_two_distributions() -> None:
     assert (xi((kl(j, middle) + kl(m, middle)) / 2) <= kl(j, m) + 1e-9).all()
 
 
-def test_xi_is_monotone_finite_and_above_its_linear_corollary() -> None:
+def test_xi_is_above_its_linear_corollary_and_finite_beyond_its_range() -> None:
     divergence = torch.linspace(-0.1, 0.8, 500, dtype=torch.float64)
     nats = xi(divergence)
     assert nats.isfinite().all()
     assert (nats.diff() >= 0).all()
     inside = (divergence > 0) & (divergence < LN2)
-    assert (nats.diff()[inside[1:] & inside[:-1]] > 0).all()
     assert (nats[inside] >= 2 / LN2 * divergence[inside]).all()
     assert nats[divergence <= 0].max() < 1e-9
 

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from dirnet.errors import DirnetError
 from dirnet.isp.camera import degrade
-from dirnet.suites.draw import draw_for_training
+from dirnet.isp.params import ISPParams
+from dirnet.objectives.information import jsd, jsd_in_nats
+from dirnet.suites.draw import draw, draw_for_training
+from dirnet.suites.suites import Suite
 from dirnet.suites.views import Views, make_views
 
 NAMES = [f"{letter}.png" for letter in "abcdef"]
@@ -115,3 +122,81 @@ def test_a_scene_of_just_the_size_has_one_place() -> None:
 def test_a_scene_that_is_too_small_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(DirnetError, match="64"):
         make_views(torch.rand(2, 3, *size), "seen", ["a", "b"], views=2, size=64, matched=False)
+
+
+# Shortcuts: what two views of a scene must not share, told by a critic that looks at nothing else
+
+
+def shared_nats(pairs: torch.Tensor) -> float:
+    """Nats that the columns of (N, 2) share: a critic on their tenths, learned on one half, judged on the other.
+
+    Its score of each pair of tenths is free; ascent on the Jensen-Shannon divergence is then a convex problem.
+    """
+    tenths = F.one_hot(torch.bucketize(pairs, pairs.quantile(torch.arange(0.1, 1, 0.1))), 10).float()
+    half = len(pairs) // 2
+    table = torch.zeros(10, 10, requires_grad=True)
+
+    def scores(rows: slice) -> torch.Tensor:
+        first, second = tenths[rows].unbind(1)
+        return first @ table @ second.T
+
+    optimizer = torch.optim.Adam([table], lr=0.2)
+    for _ in range(40):
+        optimizer.zero_grad()
+        (table.square().mean() * 1e-3 - jsd(scores(slice(half)))).backward()
+        optimizer.step()
+    return float(jsd_in_nats(scores(slice(half, None)).detach()))
+
+
+SETTINGS: dict[str, Callable[[ISPParams], torch.Tensor]] = {
+    "shot noise": lambda params: params.shot_noise.clamp(min=1e-5).log(),
+    "JPEG quality": lambda params: params.jpeg_quality.float(),
+    "gamma": lambda params: params.gamma_ratio.log().abs(),
+    "exposure": lambda params: params.exposure.log().abs(),
+}
+
+
+@pytest.fixture(scope="module")
+def pairs_of_views() -> Views:
+    """Two views of each of 800 scenes, which have room for 17 x 17 crops."""
+    names = [f"{i}.png" for i in range(800)]
+    return make_views(torch.zeros(800, 3, 40, 40), "seen", names, views=2, size=8, matched=False)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_how_one_view_was_spoiled_does_not_tell_how_the_other_was(setting: str, pairs_of_views: Views) -> None:
+    """With one severity for both, a representation of the degradation alone would seem to know the scene."""
+    column = SETTINGS[setting]
+    rows = [draw("seen", 1 + i % 5, f"{i}.png", view=view) for i in range(800) for view in range(2)]
+    alike = ISPParams.from_settings(rows)
+    assert shared_nats(column(alike).unflatten(0, (800, 2))) > 1  # of log 5 = 1.61
+    assert shared_nats(column(pairs_of_views.params).unflatten(0, (800, 2))) < 0.02
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_where_a_place_lies_in_a_networks_cell_does_not_tell_where_it_does_in_the_other_view(
+    axis: int, pairs_of_views: Views
+) -> None:
+    """The deepest cells are 8 pixels wide; with one offset for both views a place would have one phase in both."""
+    place = 2 * torch.randint(16, 20, (800, 1))
+    phases = ((place - pairs_of_views.offsets[..., axis]) % 8).float()
+    assert shared_nats(phases[:, :1].repeat(1, 2)) > 1  # of log 4 = 1.39
+    assert shared_nats(phases) < 0.02
+
+
+def test_the_noise_of_every_exposure_is_its_own() -> None:
+    """Of views of one scene, and of matched scenes, which share all other settings."""
+    noisy = Suite("noisy", 1, "Sensor noise alone.", {"sensor_noise": ((3e-3, 3e-3),) * 5})
+    rows = {name: [draw_for_training(noisy, name, view=view) for view in range(3)] for name in NAMES}
+    name = next(name for name in NAMES if all(row["shot_noise"] for row in rows[name]))  # a few draws are clean
+    views = make_views(torch.full((2, 3, 64, 64), 0.5), noisy, [name, "match"], views=3, size=64, matched=True)
+    clean = views.clean.flatten(0, 1)
+    silent = replace(views.params, shot_noise=torch.zeros(6), read_noise=torch.zeros(6))
+    others = ~torch.eye(6, dtype=torch.bool)
+
+    def resemblance(params: ISPParams) -> torch.Tensor:
+        noise = degrade(clean, params, exact_jpeg=False) - degrade(clean, silent, exact_jpeg=False)
+        return torch.corrcoef(noise.flatten(1))[others].abs()
+
+    assert resemblance(views.params).max() < 5 / 64
+    assert resemblance(replace(views.params, noise_seed=torch.ones_like(views.params.noise_seed))).min() > 0.5

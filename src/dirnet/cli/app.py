@@ -7,7 +7,21 @@ from typing import Any
 
 import typer
 
-from dirnet.cli import calibrate_noise, degrade, demo, develop, evaluate, info, report, restore, suites, train
+from dirnet.cli import (
+    budget,
+    calibrate_noise,
+    degrade,
+    demo,
+    develop,
+    diagnose,
+    evaluate,
+    info,
+    report,
+    represent,
+    restore,
+    suites,
+    train,
+)
 from dirnet.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, DirnetError
 
 app = typer.Typer(
@@ -23,8 +37,11 @@ for command in (
     develop.develop,
     calibrate_noise.calibrate_noise,
     restore.restore,
+    represent.represent,
+    budget.budget,
     train.train,
     evaluate.evaluate,
+    diagnose.diagnose,
     report.report,
     info.info,
 ):

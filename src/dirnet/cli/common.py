@@ -80,3 +80,23 @@ def close(tally: Tally) -> None:
         say(f"failed: {reason}" if str(path) in reason else f"failed: {path}: {reason}")
     say(tally.sentence())
     raise typer.Exit(EXIT_SOME_FAILED if tally.failed else EXIT_DONE)
+
+
+def levels(suite: str, severities: str) -> list[int]:
+    """Severities to measure a suite at; a suite without faults is measured once, as severity 0."""
+    from dirnet.suites.suites import SEVERITIES, suite_named
+
+    if not suite_named(suite).faults:
+        return [0]
+    try:
+        found = [int(text) for text in severities.split(",")]
+    except ValueError:
+        found = []
+    if not found or not set(found) <= set(SEVERITIES):
+        raise UsageError("Cannot read --severities", got=repr(severities), wanted="some of 1,2,3,4,5")
+    return found
+
+
+def command() -> str:
+    """The command as typed, with folders by their last name only: a record tells nothing of the machine's paths."""
+    return " ".join(["dirnet", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])

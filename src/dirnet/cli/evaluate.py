@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dirnet.cli.common import Device, DeviceChoice, Seed, ToneChoice, Weights, close, progress, say
+from dirnet.cli.common import Device, DeviceChoice, Seed, ToneChoice, Weights, close, command, levels, progress, say
 from dirnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,11 +56,11 @@ def evaluate(
     loaded = load(weights or DEFAULT)
     loaded.model.to(pick_device(device.value))
     mode = (tone or (ToneChoice.repair if data else ToneChoice.keep)).value
-    rows = [(name, level) for name in suites.split(",") for level in _levels(name, severities)] if data else []
+    rows = [(name, level) for name in suites.split(",") for level in levels(name, severities)] if data else []
     showcase = Showcase(out.with_suffix(".pictures"))
     context: dict[str, Any] = {
         "dirnet": __version__, "torch": torch.__version__, "weights_sha256": loaded.sha256, "card": loaded.card,
-        "data": [path.name for path in data or [pairs] if path], "command": _command(),
+        "data": [path.name for path in data or [pairs] if path], "command": command(),
     }  # fmt: skip
     records: list[Record] = []
 
@@ -125,29 +124,9 @@ def _whole_pairs(folder: Path, suffixes: str) -> tuple[list[tuple[str, Path, Pat
     return whole, for_each([Input(first, Path(name)) for name, first, _ in found.values()], check)
 
 
-def _levels(suite: str, severities: str) -> list[int]:
-    """Severities to measure a suite at; a suite without faults is measured once, as severity 0."""
-    from dirnet.suites.suites import SEVERITIES, suite_named
-
-    if not suite_named(suite).faults:
-        return [0]
-    try:
-        levels = [int(text) for text in severities.split(",")]
-    except ValueError:
-        levels = []
-    if not levels or not set(levels) <= set(SEVERITIES):
-        raise UsageError("Cannot read --severities", got=repr(severities), wanted="some of 1,2,3,4,5")
-    return levels
-
-
 def _tell(records: list[Record], suite: str, severity: int) -> None:
     """One line for a row that was just measured: PSNR before and after."""
     for metric in ("psnr", "psnr_tone"):
         name = f"{suite} {severity} {metric}" if severity else f"{suite} {metric}"
         before, after = (r for r in records if (r.metric, r.suite, r.severity) == (metric, suite, severity))
         say(f"{name}: {before.value:.2f} -> {after.value:.2f} dB ({after.value - before.value:+.2f})")
-
-
-def _command() -> str:
-    """The command as typed, with folders by their last name only: a record tells nothing of the machine's paths."""
-    return " ".join(["dirnet", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])

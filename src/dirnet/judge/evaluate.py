@@ -23,7 +23,7 @@ from dirnet.nets.weights import Loaded
 from dirnet.pictures.folders import Input
 from dirnet.pictures.read import PICTURE_SUFFIXES, RAW_SUFFIXES, read_picture
 from dirnet.suites.draw import draw
-from dirnet.tasks.restore import ToneMode, find_tone, restore
+from dirnet.tasks.restore import ToneMode, restore
 
 LOOKED_AT = 768  # pixels a side at most, of which the representations are compared and shown
 UNITS = {"psnr": "dB", "ssim": "", "psnr_tone": "dB", "ssim_tone": "", "similarity": ""}
@@ -135,11 +135,10 @@ def figures(picture: torch.Tensor, clean: torch.Tensor) -> dict[str, float]:
 
 
 def _look(weights: Loaded, pair: Pair) -> Shown:
-    """The representations of a pair's middle, as restoration sees it, and how near pilot and r+ are to r*."""
+    """The representations of a pair's middle, and how near pilot and r+ are to r*."""
     model = weights.model
     degraded, clean = (_middle(image[None]) for image in (pair.degraded, pair.clean))
-    repaired = find_tone(model, pair.degraded[None]).repair(degraded)
-    representation = model(repaired, model.statistics(repaired))
+    representation = model(degraded, model.statistics(degraded))
     reference = model.reference(pad_to_multiple(clean))[0]
     pilot, refined = representation.pilot[0], representation.refined[0]
     features = {"baseline": representation.baseline[0], "pilot": pilot, "refined": refined, "reference": reference}

@@ -35,3 +35,25 @@ def paired_interval(
     ]
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def crossed_interval(
+    differences: Sequence[Sequence[float]], *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """The interval of the mean of differences (seeds, pictures), by a bootstrap that draws seeds and pictures anew.
+
+    What is claimed of a method is claimed of other seeds and other pictures alike (Owen, 2007, the pigeonhole
+    bootstrap). At least two seeds and two pictures, all finite; else DirnetError. With few seeds it is rough.
+    """
+    table = np.asarray(differences, dtype=np.float64)
+    if table.ndim != 2 or min(table.shape) < 2 or not np.isfinite(table).all():
+        wanted = "finite figures of two seeds and two pictures at least"
+        raise DirnetError("No interval for these figures", got=f"a table of shape {table.shape}", wanted=wanted)
+    random = np.random.default_rng(seed)
+    seeds, pictures = table.shape
+    means = [
+        table[np.ix_(random.integers(seeds, size=seeds), random.integers(pictures, size=pictures))].mean()
+        for _ in range(resamples)
+    ]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -21,15 +21,14 @@ _SCALES = (1.0, 1.0, 0.75, 0.5)  # a smaller copy is a sharper, cleaner photogra
 
 @dataclass(frozen=True)
 class Scenes:
-    """A step's photographs: crops (B, 3, S, S), and contact sheets (M, 3, 64, 64) of others (or of the same)."""
+    """A step's photographs: pictures (B, 3, S, S), crops or contact sheets, and a name for each, new at every step."""
 
-    crops: torch.Tensor
-    sheets: torch.Tensor
+    pictures: torch.Tensor
     names: list[str]
 
     def to(self, device: torch.device) -> Scenes:
         """The same on another device."""
-        return Scenes(self.crops.to(device), self.sheets.to(device), self.names)
+        return Scenes(self.pictures.to(device), self.names)
 
 
 class Photographs:
@@ -69,16 +68,19 @@ class Photographs:
         lines = sorted(f"{path.name} {path.stat().st_size}" for path in self.paths)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-    def scenes(self, n: int, size: int, sheets: int, key: str) -> Scenes:
-        """n random crops of `size` pixels, turned, mirrored and sometimes scaled down; a function of key alone.
+    def crops(self, n: int, size: int, key: str) -> Scenes:
+        """n random crops of `size` pixels, turned, mirrored and sometimes scaled down; a function of key alone."""
+        return self._draw(n, key, lambda photograph, generator: _crop(photograph, size, generator))
 
-        The first n of the contact sheets are of the crops' own photographs; more, up to `sheets`, are of others.
-        """
+    def sheets(self, n: int, key: str) -> Scenes:
+        """The contact sheets of random parts of n photographs; a function of key alone."""
+        return self._draw(n, key, _sheet)
+
+    def _draw(self, n: int, key: str, take: Callable[[torch.Tensor, torch.Generator], torch.Tensor]) -> Scenes:
         generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key.encode()).digest()[:7]))
-        indices = torch.randint(len(self), (max(n, sheets),), generator=generator).tolist()
-        crops = [_crop(self.photograph(index), size, generator) for index in indices[:n]]
-        sheet = [_sheet(self.photograph(index), generator) for index in indices[:sheets]]
-        return Scenes(torch.stack(crops), torch.stack(sheet), [f"{key}/{i}" for i in range(n)])
+        indices = torch.randint(len(self), (n,), generator=generator).tolist()
+        pictures = [take(self.photograph(index), generator) for index in indices]
+        return Scenes(torch.stack(pictures), [f"{key}/{i}" for i in range(n)])
 
     def _take(self, path: Path, smallest: int) -> None:
         try:

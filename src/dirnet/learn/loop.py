@@ -20,7 +20,7 @@ from dirnet.learn.alarms import Watch
 from dirnet.learn.checkpoint import Position, load_optimizer, load_parts, read_position, save_checkpoint
 from dirnet.learn.data import Photographs
 from dirnet.learn.recipe import Recipe
-from dirnet.learn.stages import ROOM, STAGE_CLASSES, STAGES
+from dirnet.learn.stages import STAGE_CLASSES, STAGES
 from dirnet.nets.critic import Critic
 from dirnet.nets.model import PRESETS, DiR
 from dirnet.nets.weights import save_weights
@@ -145,16 +145,14 @@ class _Run:
         optimizer = torch.optim.AdamW(learning, lr=rate, weight_decay=decay, betas=(0.9, 0.99))
         if not fresh:
             load_optimizer(optimizer, self.saved_optimizer)
+        self.module = module
         self.stage, self.optimizer = self.accelerator.prepare(module, optimizer)
         self.learning = learning
 
     def step(self, photographs: Photographs, stage: str, step: int) -> dict[str, float]:
         """One update; gives the losses."""
         recipe = self.recipe
-        n = recipe.batch // recipe.views
-        sheets = recipe.sheets if stage == "reference" else n
-        scenes = photographs.scenes(n, recipe.crop + ROOM, sheets, f"{self.seed}/{stage}/{step}")
-        scenes = scenes.to(self.accelerator.device)
+        scenes = self.module.draw(photographs, f"{self.seed}/{stage}/{step}").to(self.accelerator.device)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * _schedule(step, self.steps(stage), recipe.warmup)
         torch.manual_seed(step)  # for dropout: a resumed run drops what an undisturbed one does
@@ -164,6 +162,7 @@ class _Run:
         self.accelerator.backward(torch.stack(list(losses.values())).sum())
         norm = self.accelerator.clip_grad_norm_(self.learning, recipe.clip)
         figures = {name: float(value.detach()) for name, value in losses.items()}
+        self.watch.look(stage, figures, None if self.module.baseline_std is None else float(self.module.baseline_std))
         if self.watch.may_update(figures, float(norm) if norm is not None else 0.0):
             self.optimizer.step()
             self._update_average(step)

@@ -20,13 +20,15 @@ class Recipe:
     preset: of the model; suite: of the spoilings; batch: crops a step, of `crop` pixels, from batch / views scenes;
     *_steps: of each stage; learning_rate: the peak of a cosine by step, after `warmup` steps; clip: of the gradient
     norm; ema: decay of the averaged weights. places: patches a scene that the critic compares.
-    sheets: photographs a step whose tone stage 2 learns; latent_noise: of stage 2, in units of the latent's spread.
+    sheets: contact sheets a step of the tone stage; latent_noise: of stage 2, in units of the latent's spread.
     align, information, independence: weights beside the task's losses in stage 3; stage 1 uses `independence_alone`.
+    Where reference_steps is 0, the reference encoder learns in stage 3 with the rest.
     """
 
     name: str
     preset: str
     suite: str
+    tone_steps: int
     information_steps: int
     reference_steps: int
     refinement_steps: int
@@ -39,7 +41,7 @@ class Recipe:
     clip: float = 0.5
     ema: float = 0.999
     places: int = 24
-    sheets: int = 48
+    sheets: int = 96
     latent_noise: float = 0.02
     align: float = 0.2
     information: float = 0.05
@@ -51,6 +53,11 @@ class Recipe:
             raise UsageError(
                 "The batch does not divide into views", got=f"batch {self.batch}, views {self.views}",
                 wanted="at least 2 views, and a batch that is a multiple of them",
+            )  # fmt: skip
+        if not self.reference_steps and self.align:
+            raise UsageError(
+                "There is no reference to align to", got=f"reference_steps 0, align {self.align}",
+                wanted="reference_steps above 0, or align 0",
             )  # fmt: skip
         if self.crop % 8 or self.crop < 40:  # 32 pixels are room for the views to lie apart; what is left they share
             raise UsageError("Odd crop", got=str(self.crop), wanted="a multiple of 8, at least 40")

@@ -1,4 +1,4 @@
-"""The three stages: information, reference, joint refinement. Each turns a step's views into losses."""
+"""The stages: tone; then information, reference and joint refinement. Each turns a step's photographs into losses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dirnet.isp.params import ISPParams
-from dirnet.learn.data import Scenes
+from dirnet.learn.data import Photographs, Scenes
 from dirnet.learn.recipe import Recipe
 from dirnet.nets.blocks import channel_statistics
 from dirnet.nets.critic import Critic
@@ -26,7 +26,7 @@ from dirnet.tasks.base import Batch, Task
 from dirnet.tasks.restore import tone_loss
 
 ROOM = 32  # pixels by which the crops of one scene may lie apart
-STAGES = ("information", "reference", "refinement")
+STAGES = ("tone", "information", "reference", "refinement")
 Losses = dict[str, torch.Tensor]
 
 
@@ -36,15 +36,38 @@ class Stage(nn.Module):
     def __init__(self, recipe: Recipe, model: DiR, critic: Critic, learns: Sequence[nn.Module]) -> None:
         super().__init__()
         self.recipe, self.model, self.critic = recipe, model, critic
+        self.baseline_std: torch.Tensor | None = None  # of r0's channels in the last step; a collapse shows here
         for parameter in self.parameters():
             parameter.requires_grad_(False)
         for part in learns:
             part.requires_grad_(True)
 
+    def draw(self, photographs: Photographs, key: str) -> Scenes:
+        """What a step looks at; a function of key alone."""
+        return photographs.crops(self.recipe.batch // self.recipe.views, self.recipe.crop + ROOM, key)
+
     def views(self, scenes: Scenes) -> Views:
         """Photograph the scenes of a step anew."""
         recipe = self.recipe
-        return make_views(scenes.crops, recipe.suite, scenes.names, views=recipe.views, size=recipe.crop, matched=True)
+        return make_views(
+            scenes.pictures, recipe.suite, scenes.names, views=recipe.views, size=recipe.crop, matched=True
+        )
+
+
+class ToneStage(Stage):
+    """Before the others, and apart from them: the tone head learns from contact sheets what a right tone is."""
+
+    def __init__(self, recipe: Recipe, model: DiR, critic: Critic, task: Task) -> None:
+        super().__init__(recipe, model, critic, (model.tone,))
+
+    def draw(self, photographs: Photographs, key: str) -> Scenes:
+        """Contact sheets: the head learns from a few numbers a picture, and so needs many."""
+        return photographs.sheets(self.recipe.sheets, key)
+
+    def forward(self, scenes: Scenes) -> Losses:
+        """The loss of one step: "tone"."""
+        params = ISPParams.from_settings([draw_for_training(self.recipe.suite, name) for name in scenes.names])
+        return {"tone": tone_loss(self.model, scenes.pictures, params.to(str(scenes.pictures.device)))}
 
 
 class InformationStage(Stage):
@@ -57,24 +80,24 @@ class InformationStage(Stage):
         """Losses of one step: the critic's cross entropy ("information") and "independence"."""
         views = self.views(scenes)
         baseline, _ = self.model.encoder(_channels_last(views.degraded.flatten(0, 1)))
+        self.baseline_std = mean_std(baseline)
         losses = baseline_losses(self.critic, baseline.float(), views, self.recipe.places, scenes.names[0])
         losses["independence"] = self.recipe.independence_alone * losses["independence"]
         return losses
 
 
 class ReferenceStage(Stage):
-    """Stage 2: what a good photograph is. Its detail: the reference encoder and its decoder; its tone: the tone head.
+    """Stage 2: what a good photograph is: the reference encoder and its decoder.
 
-    Encoder and decoder see clean and spoiled pictures through a little latent noise; both kinds, since what D(R(.))
-    drops of a spoiled picture would stay in the result for ever. The head sees many more photographs a step, since it
-    learns from one number a picture where the others learn from every pixel.
+    They see clean and spoiled pictures through a little latent noise; both kinds, since what D(R(.)) drops of a spoiled
+    picture would stay in the result for ever.
     """
 
     def __init__(self, recipe: Recipe, model: DiR, critic: Critic, task: Task) -> None:
-        super().__init__(recipe, model, critic, (model.reference, model.decoder, model.tone))
+        super().__init__(recipe, model, critic, (model.reference, model.decoder))
 
     def forward(self, scenes: Scenes) -> Losses:
-        """Losses of one step: "reconstruction", "spread" and "tone"."""
+        """Losses of one step: "reconstruction" and "spread"."""
         views = self.views(scenes)
         half = self.recipe.views // 2
         pictures = torch.cat((views.clean[:, :half], views.degraded[:, half:]), 1).flatten(0, 1)
@@ -84,41 +107,44 @@ class ReferenceStage(Stage):
         latent = latent + self.recipe.latent_noise * latent.detach().std() * noise
         # The spread is held near 1, or the noise would mean nothing: the encoder could outgrow it.
         spread = (latent.float().std((0, 2, 3)).log()).square().mean()
-        settings = [
-            draw_for_training(self.recipe.suite, f"{scenes.names[0]}/sheet/{i}") for i in range(len(scenes.sheets))
-        ]
-        params = ISPParams.from_settings(settings).to(str(pictures.device))
-        tone = tone_loss(self.model, scenes.sheets, params)
         error = (self.model.decoder(latent).float() - pictures).square().mean((1, 2, 3))
         reconstruction = 0.1 * (error + 1e-5).log().mean()
-        return {"reconstruction": reconstruction, "spread": 0.05 * spread, "tone": tone}
+        return {"reconstruction": reconstruction, "spread": 0.05 * spread}
 
 
 class RefinementStage(Stage):
-    """Stage 3: joint task-aligned refinement. The reference encoder stays frozen, or alignment would shrink it."""
+    """Stage 3: joint task-aligned refinement.
+
+    The reference encoder stays frozen, or alignment would shrink it; one that no stage 2 has taught (`canonical`: the
+    same graph on the task's loss alone) learns here with the rest. A loss of weight 0 is not even computed.
+    """
 
     def __init__(self, recipe: Recipe, model: DiR, critic: Critic, task: Task) -> None:
-        super().__init__(recipe, model, critic, (model.encoder, model.aligner, model.decoder, critic))
+        taught = (critic,) if recipe.reference_steps else (model.reference,)
+        super().__init__(recipe, model, critic, (model.encoder, model.aligner, model.decoder, *taught))
         self.task = task
-        model.tone.eval()  # learned by now
 
     def forward(self, scenes: Scenes) -> Losses:
         """Losses of one step: the task's, "align", "information" and "independence", each with its weight."""
         views, recipe = self.views(scenes), self.recipe
         clean = views.clean.flatten(0, 1)
-        sheets = scenes.sheets[: len(scenes.names)].repeat_interleave(recipe.views, 0)
-        batch = Batch(views.degraded.flatten(0, 1), clean, views.params.to(str(clean.device)), sheets)
+        batch = Batch(views.degraded.flatten(0, 1), clean, views.params.to(str(clean.device)))
         losses, representation, ideal = self.task.loss(self.model, batch)
-        with torch.no_grad():
-            reference = self.model.reference(_channels_last(ideal))
-        losses["align"] = recipe.align * alignment(representation.refined.float(), reference.float())
-        extra = baseline_losses(self.critic, representation.baseline.float(), views, recipe.places, scenes.names[0])
-        losses["information"] = recipe.information * extra["information"]
-        losses["independence"] = recipe.independence * extra["independence"]
+        if recipe.align:
+            with torch.no_grad():
+                reference = self.model.reference(_channels_last(ideal))
+            losses["align"] = recipe.align * alignment(representation.refined.float(), reference.float())
+        if recipe.information or recipe.independence:
+            baseline = representation.baseline.float()
+            self.baseline_std = mean_std(baseline)
+            found = baseline_losses(self.critic, baseline, views, recipe.places, scenes.names[0])
+            losses["information"] = recipe.information * found["information"]
+            losses["independence"] = recipe.independence * found["independence"]
         return losses
 
 
 STAGE_CLASSES: dict[str, Callable[[Recipe, DiR, Critic, Task], Stage]] = {
+    "tone": ToneStage,
     "information": InformationStage,
     "reference": ReferenceStage,
     "refinement": RefinementStage,
@@ -148,6 +174,11 @@ def baseline_losses(critic: Critic, baseline: torch.Tensor, views: Views, places
     consistency = mean_over_pairs(cells, invariance) + variance_hinge(torch.cat(cells))
     told = hsic(channel_statistics(baseline), settings_table(views.params).to(baseline))
     return {"information": mean_over_pairs(embedded, cross_entropy), "independence": consistency + told}
+
+
+def mean_std(features: torch.Tensor) -> torch.Tensor:
+    """Standard deviation of each channel of (N, c, h, w), mean over channels."""
+    return features.detach().float().std((0, 2, 3)).mean()
 
 
 def settings_table(params: ISPParams) -> torch.Tensor:

@@ -10,7 +10,7 @@ from torch import nn
 class Critic(nn.Module):
     """One shared projection, then a dot product with a learned temperature and bias.
 
-    Shared, because two separate projections never leave the start: their loss stays at ln 2 (design/method.md).
+    Shared, since two separate projections never leave the start: their loss stays at ln 2 (docs/theory.md, section 5).
     Patches are means over squares of 2 and of 8 cells of a half-resolution representation: 4 and 16 pixels.
     """
 

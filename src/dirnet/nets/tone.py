@@ -51,14 +51,6 @@ class Tone(NamedTuple):
         """Picture (B, 3, H, W) sRGB -> the same with its tone mended; exactly the picture where all is zero."""
         return image + (_forward(image, self) - _forward(image, _none(self)))
 
-    def undo(self, image: torch.Tensor) -> torch.Tensor:
-        """The inverse of `repair`, but for values that were cut at black."""
-        return image + (_backward(image, self) - _backward(image, _none(self)))
-
-    def detach(self) -> Tone:
-        """The same numbers without gradients."""
-        return Tone(*(number.detach() for number in self))
-
 
 class ToneHead(nn.Module):
     """Looks at a contact sheet of a picture and gives its `Tone`.
@@ -185,8 +177,3 @@ def _saturate(linear: torch.Tensor, log_saturation: torch.Tensor) -> torch.Tenso
 def _forward(image: torch.Tensor, tone: Tone) -> torch.Tensor:
     linear = srgb_decode(_power(image, tone.log_gamma)) - _wide(tone.black)
     return srgb_encode(_saturate(linear * tone.log_gains.exp()[:, :, None, None], tone.log_saturation))
-
-
-def _backward(image: torch.Tensor, tone: Tone) -> torch.Tensor:
-    linear = _saturate(srgb_decode(image), -tone.log_saturation) * (-tone.log_gains).exp()[:, :, None, None]
-    return _power(srgb_encode(linear + _wide(tone.black)), -tone.log_gamma)

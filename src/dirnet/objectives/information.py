@@ -2,7 +2,7 @@
 
 Every estimator takes scores (N, N) of all pairs, positives on the diagonal, and gives a lower bound on the mutual
 information in nats; `jsd` gives the Jensen-Shannon divergence, and `jsd_in_nats` turns it into such a bound.
-Nats may only be read off held-out scores whose negatives come from other scenes (design/method.md, section 2).
+Nats may only be read off held-out scores whose negatives come from other scenes (docs/theory.md, section 5).
 """
 
 from __future__ import annotations

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dirnet.errors import DirnetError, PictureError
-from dirnet.files import replacing
+from dirnet.errors import PictureError
 from dirnet.report.gather import Measured, gather, plain
 from dirnet.report.pictures import Example, read_examples
 from dirnet.report.plots import DASHES, Series, curves, look
+from dirnet.report.render import write_page
 from dirnet.report.sentences import listed, sentences
 from dirnet.report.tables import INPUT, Block, Metric, arrange
 
@@ -31,14 +30,9 @@ def write_report(records: Sequence[Path], out: Path, *, title: str = "dirnet rep
     labels = dict.fromkeys([INPUT, *(row.label for block in blocks for row in block.rows)])
     numbers = {label: number for number, label in enumerate(labels)}
     examples, remarks = _examples(records)
-    environment = Environment(
-        loader=PackageLoader("dirnet.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template("page.html").render(
+    write_page(
+        "page.html",
+        out,
         title=title,
         facts=_facts(measured),
         blocks=[(block, sentences(block), _curves(block, numbers)) for block in blocks],
@@ -52,11 +46,6 @@ def write_report(records: Sequence[Path], out: Path, *, title: str = "dirnet rep
         draws=list(dict.fromkeys(_draw(one) for one in measured)),
         change_of_psnr=Metric("psnr", "PSNR", "dB", 2, True),
     )
-    try:
-        with replacing(out) as beside:
-            beside.write_bytes(html.encode("utf-8", "replace"))
-    except OSError as error:
-        raise DirnetError(f"Cannot write the report {out}", got=str(error)) from error
 
 
 def _facts(measured: Sequence[Measured]) -> list[tuple[str, str]]:

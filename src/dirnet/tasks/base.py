@@ -13,22 +13,18 @@ from dirnet.nets.model import DiR, Representation
 
 @dataclass(frozen=True)
 class Batch:
-    """N spoiled crops with what they were. degraded, clean: (N, 3, S, S) sRGB; params: N rows.
-
-    sheets: (N, 3, 64, 64) contact sheets of the clean photographs, which have the same params.
-    """
+    """N spoiled crops with what they were. degraded, clean: (N, 3, S, S) sRGB; params: N rows."""
 
     degraded: torch.Tensor
     clean: torch.Tensor
     params: ISPParams
-    sheets: torch.Tensor
 
 
 class TaskLoss(NamedTuple):
     """losses: what to minimise, by name; representation: of the pictures that the task saw.
 
-    ideal: (N, 3, S, S), those pictures without any degradation, in the tone in which the task saw them; the reference
-    r* that r+ is aligned to is the reference encoder's view of it.
+    ideal: (N, 3, S, S), those pictures without any degradation but for their tone; the reference r* that r+ is aligned
+    to is the reference encoder's view of it.
     """
 
     losses: dict[str, torch.Tensor]

@@ -1,4 +1,4 @@
-"""Blind restoration: tone first, as explicit numbers; then detail, as y + (D(r+) - D(pilot))."""
+"""Blind restoration: detail, as y + (D(r+) - D(pilot)); then, where it is wanted, tone, as explicit numbers."""
 
 from __future__ import annotations
 
@@ -52,23 +52,23 @@ def refine(
 def restore(model: DiR, image: torch.Tensor, *, tone: ToneMode = "keep", tile: int | None = None) -> torch.Tensor:
     """Restore pictures (B, 3, H, W) sRGB 0..1, any size -> the same shape, clipped to 0..1.
 
-    tone: "keep" leaves exposure and colour as they are, "repair" mends them too. The detail is mended in repaired
-    tone either way. tile: side of the pieces a single large picture is worked in; chosen by itself where None. Beyond
-    512 pixels the global statistics come from a montage, so pieces and whole give the same picture.
+    tone: "keep" leaves exposure and colour as they are, "repair" mends them too, once the detail is mended. tile: side
+    of the pieces a single large picture is worked in; chosen by itself where None. Beyond 512 pixels the global
+    statistics come from a montage, so pieces and whole give the same picture.
     """
     h, w = image.shape[2:]
     if tile is None and h * w > WHOLE_PIXELS:
         tile = TILE
     if tile and len(image) > 1:
         return torch.cat([restore(model, one[None], tone=tone, tile=tile) for one in image])
-    numbers = find_tone(model, image)
-    repaired = numbers.repair(image)
-    statistics = model.statistics(repaired) if tile or max(h, w) > MONTAGE_SIDE else None
+    statistics = model.statistics(image) if tile or max(h, w) > MONTAGE_SIDE else None
     if tile:
-        refined = apply_tiled(lambda part: refine(model, part, statistics)[0], repaired, tile, MARGIN)
+        refined = apply_tiled(lambda part: refine(model, part, statistics)[0], image, tile, MARGIN)
     else:
-        refined, _ = refine(model, repaired, statistics)
-    return (refined if tone == "repair" else numbers.undo(refined)).clamp(0, 1)
+        refined, _ = refine(model, image, statistics)
+    if tone == "repair":
+        refined = find_tone(model, image).repair(refined)
+    return refined.clamp(0, 1)
 
 
 class Restoration:
@@ -79,15 +79,12 @@ class Restoration:
     def loss(self, model: DiR, batch: Batch) -> TaskLoss:
         """detail: what is left wrong in the refined crops, as a share of what was.
 
-        The target is the clean crop in the tone that the (finished) tone head leaves it in, so that neither does the
-        other's work: what the head cannot know, the refinement does not guess.
+        The target is the clean crop in the tone that the camera gave it: tone is the tone head's work alone.
         """
         with torch.no_grad():
-            found = model.tone(degrade(batch.sheets, batch.params, exact_jpeg=False))
-            ideal = found.repair(degrade(batch.clean, batch.params.tone_only()))
-            spoiled = found.repair(batch.degraded)
-        refined, representation = refine(model, spoiled)
-        return TaskLoss({"detail": share_left(refined, spoiled, ideal)}, representation, ideal)
+            ideal = degrade(batch.clean, batch.params.tone_only())
+        refined, representation = refine(model, batch.degraded)
+        return TaskLoss({"detail": share_left(refined, batch.degraded, ideal)}, representation, ideal)
 
 
 def share_left(restored: torch.Tensor, spoiled: torch.Tensor, ideal: torch.Tensor, floor: float = 5e-4) -> torch.Tensor:

@@ -1,0 +1,144 @@
+"""What each part of the method is worth: the same recipe with a part taken away, for the same training MACs.
+
+    .venv/bin/python benchmarks/ablation.py [NAME ...] [--seeds 0 1 2] [--steps 1500] [--max-time 170m]
+
+Trains every variant of `VARIANTS` at every seed on photos_train, in runs/ablation/, and measures it on kodak24, tone
+kept, through `SUITES`; the records go to results/ablation/NAME-SEED.jsonl. What stands there is not done again, and a
+run that was stopped goes on, so the command may be given as often as need be. Ends by writing results/ablation.json:
+the difference of each variant from `canonical`, with a bootstrap interval over seeds and pictures (over pictures alone
+where there is one seed).
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from dirnet.cli.train import seconds
+from dirnet.judge.evaluate import degraded_pairs, measure
+from dirnet.judge.records import Record, read_records, write_records
+from dirnet.judge.statistics import crossed_interval, paired_interval
+from dirnet.learn.budget import budget
+from dirnet.learn.data import Photographs
+from dirnet.learn.loop import train
+from dirnet.learn.recipe import Recipe, load_recipe
+from dirnet.learn.stages import ROOM
+from dirnet.nets.weights import load
+from dirnet.pictures.folders import gather
+from dirnet.tasks.restore import Restoration
+
+VARIANTS = {
+    "dir": [],
+    "canonical": ["information_steps=0", "reference_steps=0", "align=0", "information=0", "independence=0"],
+    "no-information": ["information_steps=0", "information=0", "independence=0"],
+    "information-first-only": ["information=0", "independence=0"],
+    "no-independence": ["independence_alone=0", "independence=0"],
+    "no-reference": ["reference_steps=0", "align=0"],
+    "no-alignment": ["align=0"],
+    "four-views": ["views=4"],
+}
+SUITES = (("clean", 0), ("seen", 3), ("seen", 5), ("unseen-val", 3), ("unseen-val", 5))
+METRICS = ("psnr", "psnr_tone")
+HERE = Path(__file__).parent
+RESULTS, RUNS = HERE / "results" / "ablation", HERE.parent / "runs" / "ablation"
+DATA = HERE.parent.parent / "shared" / "data"
+
+
+def equal_budget(base: Recipe, overrides: list[str]) -> Recipe:
+    """The variant, with as many steps of refinement as the training MACs of `base` allow."""
+    recipe = load_recipe(base.name, [*_stages(base), *overrides])
+    wanted, found = budget(base, Restoration()).macs, budget(recipe, Restoration())
+    refinement = found.stages[-1]
+    steps = (wanted - (found.macs - refinement.macs)) // refinement.macs_per_step
+    return dataclasses.replace(recipe, refinement_steps=steps)
+
+
+def short(steps: int) -> Recipe:
+    """tiny-proof with `steps` steps of refinement, the other stages in proportion; tone, which is kept, aside."""
+    whole = load_recipe("tiny-proof")
+    share = steps / whole.refinement_steps
+    return dataclasses.replace(
+        whole, tone_steps=0, refinement_steps=steps,
+        information_steps=round(share * whole.information_steps), reference_steps=round(share * whole.reference_steps),
+    )  # fmt: skip
+
+
+def _stages(recipe: Recipe) -> list[str]:
+    return [f"{key}={value}" for key, value in dataclasses.asdict(recipe).items() if key.endswith("_steps")]
+
+
+def run(name: str, recipe: Recipe, seed: int, photographs: Photographs, deadline: float) -> bool:
+    """Train and measure one variant; whether it is done."""
+    out = RUNS / f"{name}-{seed}"
+    outcome = train(
+        recipe, photographs, Restoration(), out,
+        seed=seed, resume=True, max_time=deadline - time.monotonic(), on_step=lambda _: None,
+    )  # fmt: skip
+    if not outcome.finished:
+        return False
+    weights, inputs = load(str(outcome.weights)), gather([DATA / "photos_dev" / "kodak24"]).inputs
+    context = {"variant": name, "recipe": dataclasses.asdict(recipe), "training_seed": seed}
+    records: list[Record] = []
+    for suite, severity in SUITES:
+        pairs = degraded_pairs(inputs, suite, severity, 0)
+        records += measure(pairs, weights, suite=suite, severity=severity, seed=0, tone="keep", context=context)
+    kept = [record for record in records if record.metric in METRICS and record.model != "input"]
+    write_records(RESULTS / f"{out.name}.jsonl", kept)
+    return True
+
+
+def summarise() -> dict[str, dict[str, dict[str, float]]]:
+    """variant -> "suite severity metric" -> mean, and its difference from canonical with an interval."""
+    found: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(dict)
+    for path in sorted(RESULTS.glob("*.jsonl")):
+        for record in read_records(path):
+            row = f"{record.suite} {record.severity} {record.metric}"
+            found[record.context["variant"], row][record.context["training_seed"]] = record.values
+    table: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+    for (variant, row), by_seed in found.items():
+        entry = {"mean": round(float(np.mean(list(by_seed.values()))), 3), "seeds": len(by_seed)}
+        canonical = found.get(("canonical", row), {})
+        seeds = sorted(by_seed.keys() & canonical.keys())
+        if seeds and variant != "canonical":
+            ours, theirs = ([values[seed] for seed in seeds] for values in (by_seed, canonical))
+            difference = np.subtract(ours, theirs)
+            several = len(seeds) > 1
+            low, high = crossed_interval(difference.tolist()) if several else paired_interval(ours[0], theirs[0])
+            entry |= {
+                "over canonical": round(float(difference.mean()), 3),
+                "low": round(low, 3),
+                "high": round(high, 3),
+            }
+        table[variant][row] = entry
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(VARIANTS)}; all where none is given")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--max-time", default="24h")
+    given = parser.parse_args()
+    deadline = time.monotonic() + seconds(given.max_time)
+    base = short(given.steps)
+    photographs = Photographs([DATA / "photos_train"], smallest=base.crop + ROOM)
+    RESULTS.mkdir(exist_ok=True)
+    for seed, name in itertools.product(given.seeds, given.names or VARIANTS):
+        done = (RESULTS / f"{name}-{seed}.jsonl").exists()
+        if not done and not run(name, equal_budget(base, VARIANTS[name]), seed, photographs, deadline):
+            sys.exit("Out of time; give the command again to go on.")
+        print(f"{name}, seed {seed}: done", file=sys.stderr)
+    text = json.dumps(summarise(), indent=2)
+    (HERE / "results" / "ablation.json").write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
