@@ -105,12 +105,17 @@ def test_strips_are_the_whole_to_the_last_bit(
     }
     on |= {"tukey_scale": 0.002, "tukey_shape": 0.1, "colour_bias": [0.01, 0.0, -0.01, 0.0], "defect_pixels": 0.001}
     on |= {"bit_depth": 10, "luma_smear": 0.5, "chroma_smear": 0.5, "s_curve": 0.2, "local_contrast": 0.3}
-    on |= {"saturation": 1.2, "sharpening": 0.6, "resize": 0.7}
+    on |= {"saturation": 1.2, "sharpening": 0.6, "resize": 0.7, "first_jpeg_quality": 40, "first_jpeg_shift": [3, 5]}
+    on |= {"jpeg_quality": 70, "webp_quality": 60}
     rows = [settings_for(method, "GRBG") | changes for method in DEMOSAICS for changes in ({}, on)]
     params = ISPParams.from_settings(rows)
     scene = astronaut[..., 50:201, 100:167].expand(len(rows), -1, -1, -1)
     whole = rendering(scene, params)
+    before = scene.clone()
     for pixels, over in ((64, 1), (700, 1), (2000, 2)):
         monkeypatch.setattr(strips, "STRIP_PIXELS", pixels)
         monkeypatch.setattr(strips, "STRIP_OVER_REACH", over)
         assert torch.equal(rendering(scene, params), whole)
+        with torch.no_grad():  # in place where it can be
+            assert torch.equal(rendering(scene, params), whole)
+    assert torch.equal(scene, before)

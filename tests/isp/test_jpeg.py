@@ -33,6 +33,15 @@ def test_the_gradient_is_that_of_averaged_and_interpolated_chroma(size: tuple[in
 
 
 @pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
+def test_what_was_cropped_repeated_the_edge_and_its_gradient_goes_there(subsampling: str) -> None:
+    image = torch.rand(3, 7, 9, dtype=torch.float64, requires_grad=True)
+    gradient = torch.randn(3, 7, 9, dtype=torch.float64)
+    whole = F.pad(image, (3, 0, 5, 0), mode="replicate")
+    (expected,) = torch.autograd.grad(coarse_chroma(whole, subsampling)[:, 5:, 3:], image, gradient)
+    torch.testing.assert_close(pull_back(gradient, subsampling, cropped=(5, 3)), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
 @pytest.mark.parametrize("exact", [True, False])
 def test_at_quality_100_only_fine_chroma_is_lost(coffee: torch.Tensor, subsampling: str, exact: bool) -> None:
     image = coffee[0, :, 100:203, 200:341]

@@ -19,9 +19,11 @@ from dirnet.suites.suites import SEVERITIES, SUITES, Suite, suite_named
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from dirnet.isp.params import ISPParams
     from dirnet.pictures.folders import Input
+    from dirnet.pictures.picture import Picture
 
-_BYTES_A_PIXEL = 250  # what the camera holds at its fullest, JPEG included
+_BYTES_A_PIXEL = 60  # what the camera holds at its fullest, reading and writing included: benchmarks/memory.py
 _MEMORY_UNKNOWN = 8 << 30
 
 
@@ -106,21 +108,13 @@ def _copies(inputs: Sequence[Input], folders: dict[int, Path], suite: Suite, see
 
 def _degrade_one(copy: _Copy, home: Path, room: _Room, *, dng: bool, force: bool) -> dict[str, Any]:
     """Write it; the line of params.jsonl."""
-    from dirnet.isp.camera import degrade, expose
     from dirnet.isp.params import ISPParams
-    from dirnet.pictures.dng import write_dng
     from dirnet.pictures.read import read_picture
-    from dirnet.pictures.write import write_picture
     from dirnet.suites.draw import draw
 
     name = copy.item.relative.as_posix()
-    picture = read_picture(copy.item.path)
     params = ISPParams.from_settings([draw(copy.suite, copy.severity, name, view=copy.view, seed=copy.seed)])
-    with room.taken(picture.pixels.shape[0] * picture.pixels.shape[1]):
-        image = picture.to_tensor()
-        write_picture(copy.path, picture.with_tensor(degrade(image, params)), force=force)
-        if dng:
-            write_dng(copy.path.with_suffix(".dng"), expose(image, params), force=force)
+    _photograph(read_picture(copy.item.path), params, copy.path, room, dng=dng, force=force)
     return {
         "input": name,
         "output": copy.path.relative_to(home).as_posix(),
@@ -134,6 +128,21 @@ def _degrade_one(copy: _Copy, home: Path, room: _Room, *, dng: bool, force: bool
     }
 
 
+def _photograph(picture: Picture, params: ISPParams, path: Path, room: _Room, *, dng: bool, force: bool) -> None:
+    """Write the spoiled picture, and the RAW of the exposure if it is wanted."""
+    import torch
+
+    from dirnet.isp.camera import degrade, expose
+    from dirnet.pictures.dng import write_dng
+    from dirnet.pictures.write import write_picture
+
+    image = torch.from_numpy(picture.pixels).permute(2, 0, 1)[None]  # no copy: they are only looked at
+    with room.taken(image.shape[2] * image.shape[3]), torch.inference_mode():
+        write_picture(path, picture.with_tensor(degrade(image, params)), force=force)
+        if dng:
+            write_dng(path.with_suffix(".dng"), expose(image, params), force=force)
+
+
 def _sha256_of_pixels(path: Path) -> str:
     """Of the samples in the file, RGB row by row, of 8 bits or of 16 (little-endian)."""
     import hashlib
@@ -142,9 +151,11 @@ def _sha256_of_pixels(path: Path) -> str:
 
     from dirnet.pictures.read import read_picture
 
-    picture = read_picture(path)
-    samples = np.rint(picture.pixels * np.float32(2**picture.depth - 1))
-    return hashlib.sha256(samples.astype("u1" if picture.depth == 8 else "<u2").tobytes()).hexdigest()
+    picture, sha256 = read_picture(path), hashlib.sha256()
+    for row in picture.pixels:
+        samples = np.rint(row * np.float32(2**picture.depth - 1))
+        sha256.update(samples.astype("u1" if picture.depth == 8 else "<u2").tobytes())
+    return sha256.hexdigest()
 
 
 def _write_lines(log: Path, lines: list[dict[str, Any]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 
 import torch
 
@@ -24,9 +23,9 @@ from dirnet.isp.sensor import (
     stick_pixels,
 )
 from dirnet.isp.sensor_data import CFA_PATTERNS, Mosaic
-from dirnet.isp.stages import Stage, reach, run
-from dirnet.isp.strips import Strip, Work, in_strips
-from dirnet.isp.tone import bend, display, srgb_decode
+from dirnet.isp.stages import Stage, run, run_in_strips
+from dirnet.isp.strips import pixelwise
+from dirnet.isp.tone import bend, srgb_decode
 
 LENS = (
     Stage(blur_motion, ("motion_blur", "motion_angle"), lambda length, _: math.ceil(float(length) / 2) + 1),
@@ -89,84 +88,76 @@ def expose(image: torch.Tensor, params: ISPParams) -> Mosaic:
     )
 
 
-def develop_colour(camera: torch.Tensor, ccm: torch.Tensor, gamma_ratio: torch.Tensor) -> torch.Tensor:
-    """White-balanced camera RGB (B, 3, H, W) -> sRGB 0..1 by a colour matrix (B, 3, 3) and the tone curve."""
-    return display(apply_matrix(camera, ccm), gamma_ratio)
-
-
 def read_out(samples: torch.Tensor, params: ISPParams) -> torch.Tensor:
     """Analogue gain, noise, black level and saturation: (1, C, H, W) -> the same shape, 0 = black, 1 = white."""
     return _read_amplified(samples * params.iso_gain[:, None, None, None], params)
 
 
-def finish(camera: torch.Tensor, params: ISPParams, *, exact_jpeg: bool = True) -> torch.Tensor:
-    """White-balanced camera RGB (1, 3, H, W) -> sRGB 0..1: all that the ISP does after demosaicing, and the file."""
-    image = run(FINISH, develop_colour(camera, params.ccm_used, params.gamma_ratio), params)
-    return _store(image, params, exact_jpeg)
+def finish(image: torch.Tensor, params: ISPParams) -> torch.Tensor:
+    """What the ISP does to a picture once it has its colours: (1, 3, H, W) sRGB 0..1, which may be written to."""
+    image = run_in_strips(FINISH, image, params, inplace=True)
+    whole = [stage for stage in FINISH if stage.reach is None and stage.concerns(params)]
+    if not whole:
+        return image
+    if torch.is_grad_enabled():
+        return run(whole, image, params)
+    for plane in image.split(1, 1):  # colour by colour, so that there is never much more than the picture
+        plane.copy_(run(whole, plane, params))
+    return image
+
+
+def store(image: torch.Tensor, params: ISPParams, *, exact_jpeg: bool) -> torch.Tensor:
+    """What is left of images (B, 3, H, W) in their files; without gradients they may be written to."""
+    inplace, first = not torch.is_grad_enabled(), (params.first_jpeg_quality, params.first_jpeg_shift)
+    last = (params.jpeg_quality, params.jpeg_subsampling)
+    image = double_jpeg(image, *first, *last, exact=exact_jpeg, inplace=inplace)
+    return webp(image, params.webp_quality, inplace=inplace)
 
 
 def _photograph(image: torch.Tensor, params: ISPParams, exact_jpeg: bool, *, encoded: bool) -> torch.Tensor:
     """One exposure after the other, so that none depends on the others."""
-    scenes = image.contiguous().split(1)
+    scenes = image.split(1)
     pictures = (_shoot(scene, params[row : row + 1], encoded=encoded) for row, scene in enumerate(scenes))
     if len(scenes) == 1 or torch.is_grad_enabled():
-        return _store(torch.cat(list(pictures)) if len(scenes) > 1 else next(pictures), params, exact_jpeg)
+        shown = torch.cat(list(pictures)) if len(scenes) > 1 else next(pictures)
+        return store(shown, params, exact_jpeg=exact_jpeg)
     shown = torch.empty_like(image, memory_format=torch.contiguous_format)
     for to, picture in zip(shown.split(1), pictures, strict=True):
         to.copy_(picture)  # while the cache holds it
-    return _store(shown, params, exact_jpeg)
+    return store(shown, params, exact_jpeg=exact_jpeg)
 
 
 def _shoot(scene: torch.Tensor, params: ISPParams, *, encoded: bool) -> torch.Tensor:
     """One exposure (1, 3, H, W), all but the file."""
     method = DEMOSAICS[int(params.demosaic[0])]
     cfa = CFA_PATTERNS[int(params.cfa[0])] if method != "none" else None
-    samples = _expose(scene, params, cfa, encoded=encoded)
     h, w = scene.shape[-2:]
-    image = core.develop(samples, params, cfa, method, (h, w))
-    image = _in_strips(FINISH, image, params)
-    return run((stage for stage in FINISH if stage.reach is None), image, params)
+    # What goes by unnamed is freed as soon as it is used.
+    return finish(core.develop(_expose(scene, params, cfa, encoded=encoded), params, cfa, method, (h, w)), params)
 
 
 def _expose(scene: torch.Tensor, params: ISPParams, cfa: str | None, *, encoded: bool) -> torch.Tensor:
     """What the converter gives to the ISP: (1, 1, H, W), sides made even, or three colours."""
+    return _read_amplified(_gather(scene, params, cfa, encoded=encoded), params)
+
+
+def _gather(scene: torch.Tensor, params: ISPParams, cfa: str | None, *, encoded: bool) -> torch.Tensor:
+    """What lens and light give to the sensor."""
     if any(stage.concerns(params) for stage in LENS):
-        scene, encoded = _in_strips(LENS, scene, params, first=unprocess if encoded else None), False
-    return _read_amplified(core.sense(scene, params, cfa, encoded=encoded), params)
+        scene, encoded = run_in_strips(LENS, scene, params, before=unprocess if encoded else None), False
+    return core.sense(scene, params, cfa, encoded=encoded)
 
 
 def _read_amplified(samples: torch.Tensor, params: ISPParams) -> torch.Tensor:
     """Noise, black level, saturation and converter, on whole samples (1, C, H, W)."""
     if bool(params.shot_noise > 0 or params.read_noise > 0):
         noise = noise_like(samples, params.noise_seed)
-        samples = add_noise(samples, params.shot_noise, params.read_noise, noise)
-    samples = run(SENSOR, samples, params)
+
+        def add(samples: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+            return add_noise(samples, params.shot_noise, params.read_noise, noise)
+
+        samples = pixelwise(add, (samples, noise), noise)
+        del noise
+    for stage in SENSOR:
+        samples = run([stage], samples, params)
     return digitise(samples, params.black_level, params.black_level_error, params.bit_depth)
-
-
-def _in_strips(
-    stages: Iterable[Stage],
-    image: torch.Tensor,
-    params: ISPParams,
-    first: Callable[[torch.Tensor, ISPParams], torch.Tensor] | None = None,
-) -> torch.Tensor:
-    """One exposure through those stages that need not see the whole, strip by strip."""
-    stages = [stage for stage in stages if stage.reach is not None and stage.concerns(params)]
-    if not stages:
-        return image
-    names, height = list(vars(params)), image.shape[-2]
-
-    def apply(strip: Strip, image: torch.Tensor, *settings: torch.Tensor) -> torch.Tensor:
-        own = ISPParams(**dict(zip(names, settings, strict=True)))
-        image = first(image, own) if first else image
-        return strip.wanted(run(stages, image, own, strip.first, height))
-
-    return in_strips(Work(apply, height, reach(stages, params)), image, *vars(params).values())
-
-
-def _store(image: torch.Tensor, params: ISPParams, exact_jpeg: bool) -> torch.Tensor:
-    """What is left of images (B, 3, H, W) in their files."""
-    if bool((params.first_jpeg_quality + params.jpeg_quality).any()):
-        first = (params.first_jpeg_quality, params.first_jpeg_shift)
-        image = double_jpeg(image, *first, params.jpeg_quality, params.jpeg_subsampling, exact=exact_jpeg)
-    return webp(image, params.webp_quality) if bool(params.webp_quality.any()) else image

@@ -51,14 +51,24 @@ def sense(scene: torch.Tensor, params: ISPParams, cfa: str | None, *, encoded: b
 
 
 def develop(
-    samples: torch.Tensor, params: ISPParams, cfa: str | None, method: str, size: tuple[int, int]
+    samples: torch.Tensor,
+    params: ISPParams,
+    cfa: str | None,
+    method: str,
+    size: tuple[int, int],
+    *,
+    neutral: bool = False,
 ) -> torch.Tensor:
-    """What the ISP makes of samples as `sense` shapes them, read out: sRGB (1, 3, *size). One row of params."""
+    """What the ISP makes of samples as `sense` shapes them, read out: sRGB (1, 3, *size). One row of params.
+
+    Without gradients, colours may be written to. neutral: all colours of a mosaic are cut at the same light, so that
+    what is blown out has none.
+    """
     (h, w), reach = size, DEMOSAIC_REACH[method]
     gains = params.white_balance * params.white_balance_ratio * params.exposure[:, None]
     ccm = params.ccm_used[0]
     # Where a side of one pixel is repeated, neighbours are not of the colour that is their turn: gains must come first.
-    linear = method in ("bilinear", "malvar") and min(h, w) > 1
+    linear = method in ("bilinear", "malvar") and min(h, w) > 1 and not neutral
     if linear:
         shares, colours = taps(cfa, method)
         shares = (ccm @ shares.to(ccm)) * gains[0][colours][:, None]
@@ -75,7 +85,8 @@ def develop(
             return display(mix_neighbours(padded, weights), ratio)[..., :rows, :w]
         if cfa is not None:
             balanced = gain_mosaic(even(samples), gains, cfa)[..., : samples.shape[2], :w]
-            samples = demosaic(balanced, cfa, method)
+            samples = demosaic(balanced.minimum(gains.amin()) if neutral else balanced, cfa, method)
         return display(mix(strip.wanted(samples), weights), ratio)
 
-    return in_strips(Work(develop_strip, h, reach), samples, weights.to(samples), gains, params.gamma_ratio)
+    work, settings = Work(develop_strip, h, reach), (weights.to(samples), gains, params.gamma_ratio)
+    return in_strips(work, samples, *settings, inplace=cfa is None)

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from dirnet.errors import UsageError
-from dirnet.isp.camera import LENS, finish, read_out
+from dirnet.isp import core
+from dirnet.isp.camera import LENS, finish, read_out, store
 from dirnet.isp.color import planckian_gains
-from dirnet.isp.core import even
-from dirnet.isp.mosaic import DEMOSAICS, demosaic, gain_mosaic, imbalance_greens, mosaic
+from dirnet.isp.mosaic import DEMOSAIC_REACH, DEMOSAICS, demosaic, imbalance_greens, mosaic
 from dirnet.isp.params import ISPParams, clean_settings
 from dirnet.isp.sensor_data import CFA_PATTERNS, Mosaic
-from dirnet.isp.stages import run
+from dirnet.isp.stages import run_in_strips
 
 
 def as_shot(exposure: Mosaic) -> dict[str, Any]:
@@ -59,16 +59,20 @@ def develop(exposure: Mosaic, params: ISPParams | None = None, *, exact_jpeg: bo
     cfa, method = CFA_PATTERNS[int(params.cfa[0])], DEMOSAICS[int(params.demosaic[0])]
     if method == "none":
         raise UsageError("A RAW must be demosaiced", got=method, wanted=f"one of {', '.join(DEMOSAICS[1:])}")
-    h, w = exposure.samples.shape
-    samples = even(_through_lens(exposure.samples.float()[None, None], params, cfa))
+    samples = core.even(_through_lens(exposure.samples.float()[None, None], params, cfa))
     samples = read_out(imbalance_greens(samples, params.green_imbalance, cfa), params)
-    gains = params.white_balance * params.white_balance_ratio * params.exposure[:, None]
-    balanced = gain_mosaic(samples, gains, cfa).minimum(gains.amin())
-    return finish(demosaic(balanced[..., :h, :w], cfa, method), params, exact_jpeg=exact_jpeg)
+    h, w = exposure.samples.shape
+    image = finish(core.develop(samples, params, cfa, method, (h, w), neutral=True), params)
+    return store(image, params, exact_jpeg=exact_jpeg)
 
 
 def _through_lens(samples: torch.Tensor, params: ISPParams, cfa: str) -> torch.Tensor:
     """Faults of the lens on samples (1, 1, H, W), by way of a guess at the other two colours of each site."""
-    if not any(getattr(params, stage.settings[0]).any() for stage in LENS):
-        return samples
-    return mosaic(run(LENS, demosaic(samples, cfa, "bilinear"), params), cfa)
+
+    def guess(samples: torch.Tensor, _: ISPParams) -> torch.Tensor:
+        return demosaic(samples, cfa, "bilinear")
+
+    def sample(image: torch.Tensor, _: ISPParams) -> torch.Tensor:
+        return mosaic(image, cfa)
+
+    return run_in_strips(LENS, samples, params, guess, sample, DEMOSAIC_REACH["bilinear"])

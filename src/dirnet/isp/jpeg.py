@@ -4,7 +4,7 @@ The recipe is libjpeg-turbo's: colours of jccolor.c and jdcolor.c, chroma filter
 ("fancy" upsampling, a triangle), the accurate integer transform of jfdctint.c and jidctint.c ("islow"), rounding of
 jcdctmgr.c. Its integers are whole floats here: colours and chroma stay within 2^24, which float32 holds, the transform
 within 2^53, which float64 holds. So sums are exact in any order, and a floor gives the very integer of the C code.
-Between the two colour conversions samples are centred: 0 stands for 128.
+Between the two colour conversions samples are centred: 0 stands for 128. Decoded, they fit eight bits.
 """
 
 from __future__ import annotations
@@ -50,39 +50,50 @@ _STRIP = 1 << 17  # pixels
 
 
 def roundtrip(
-    image: torch.Tensor, quality: int, subsampling: str, *, exact: bool
+    image: torch.Tensor, quality: int, subsampling: str, *, exact: bool, cropped: tuple[int, int] = (0, 0)
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Code and decode image (3, H, W) sRGB 0..1: one strip of rows after the other, (3, rows, W) whole numbers.
 
-    They are the decoded picture once clamped to 0..255. exact: every pixel as libjpeg-turbo has it; otherwise the
-    transform is done in float32 and without the roundings between its passes. For use under `torch.no_grad`.
+    They are the decoded picture once clamped to 0..255, and image may then be written to. exact: every pixel as
+    libjpeg-turbo has it; otherwise the transform is done in float32 and without the roundings between its passes.
+    cropped: how many rows above and columns on the left, under 16, were coded too and then cut off; they repeat the
+    first row and column. For use under `torch.no_grad`.
     """
-    h, w = image.shape[-2:]
+    top, left = cropped
+    h, w = image.shape[-2] + top, image.shape[-1] + left
     down, across = _FACTORS[subsampling]
     dtype = torch.float64 if exact else torch.float32
     luma_steps, chroma_steps = _steps(quality, dtype, image.device)
-    luma = image.new_empty(1, h, w, dtype=torch.float32)
-    chroma = image.new_empty(2, -(-h // down), -(-w // across), dtype=torch.float32)
+    luma = image.new_empty(1, h, w, dtype=torch.int8)
+    chroma = image.new_empty(2, -(-h // down), -(-w // across), dtype=torch.int8)
     height = max(16, _STRIP // w // 16 * 16)
-    strips = [slice(top, min(h, top + height)) for top in range(0, h, height)]
+    strips = [slice(start, min(h, start + height)) for start in range(0, h, height)]
     for rows in strips:
-        ycc = _to_ycc((image[:, rows].clamp(0, 1) * 255).round_().float())
+        pixels = image[:, max(0, rows.start - top) : rows.stop - top]
+        if top or left:
+            pixels = F.pad(pixels, (left, 0, max(0, top - rows.start), 0), mode="replicate")
+        ycc = _to_ycc((pixels.clamp(0, 1) * 255).round_().float())
         _code_planes(ycc[:1], luma_steps, luma[:, rows], exact)
         small = slice(rows.start // down, -(-rows.stop // down))
         _code_planes(_downsample(ycc[1:], down, across), chroma_steps, chroma[:, small], exact)
-    if across == 2:
-        chroma = F.pad(chroma, (1, 1, 1, 1), mode="replicate")
     for rows in strips:
         cb, cr = _upsample(chroma, rows, down, across)[..., :w]
-        yield rows, _to_rgb(luma[0, rows], cb, cr)
+        rgb = _to_rgb(luma[0, rows].float(), cb, cr)
+        yield slice(max(0, rows.start - top), rows.stop - top), rgb[:, max(0, top - rows.start) :, left:]
 
 
-def pull_back(gradient: torch.Tensor, subsampling: str) -> torch.Tensor:
+def pull_back(gradient: torch.Tensor, subsampling: str, *, cropped: tuple[int, int] = (0, 0)) -> torch.Tensor:
     """From the gradient (3, H, W) of what `roundtrip` gives to that of its image, roundings passed straight through.
 
     The transform and its inverse then cancel, and so do the colours' conversions; what is left is that chroma is
     averaged and interpolated.
     """
+    if any(cropped):
+        top, left = cropped
+        whole = pull_back(F.pad(gradient, (left, 0, top, 0)), subsampling)
+        whole[:, top] += whole[:, :top].sum(1)  # what was cropped repeated the first row and column
+        whole[..., left] += whole[..., :left].sum(2)
+        return whole[:, top:, left:]
     down, across = _FACTORS[subsampling]
     if across == 1:
         return gradient
@@ -151,13 +162,16 @@ def _downsample(chroma: torch.Tensor, down: int, across: int) -> torch.Tensor:
 
 
 def _upsample(chroma: torch.Tensor, rows: slice, down: int, across: int) -> torch.Tensor:
-    """Chroma of some rows of the picture by the triangle filter: planes (2, H + 2, W + 2) have neighbours all around.
+    """Chroma (2, H, W) of some rows of the picture by the triangle filter; edges are repeated.
 
-    A plane of one or two columns is repeated, as libjpeg does; one that was not subsampled has no neighbours.
+    A plane of one or two columns is repeated, as libjpeg does.
     """
     if across == 1:
-        return chroma[:, rows]
-    chroma = chroma[:, rows.start // down : -(-rows.stop // down) + 2]
+        return chroma[:, rows].float()
+    first, last = rows.start // down, -(-rows.stop // down)
+    above, below = int(first > 0), int(last < chroma.shape[1])
+    chroma = chroma[:, first - above : last + below].float()
+    chroma = F.pad(chroma, (1, 1, 1 - above, 1 - below), mode="replicate")
     if chroma.shape[-1] <= 4:
         return chroma[:, 1:-1, 1:-1].repeat_interleave(down, 1).repeat_interleave(2, 2)[:, : rows.stop - rows.start]
     tall = chroma[:, 1:-1]

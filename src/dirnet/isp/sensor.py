@@ -7,10 +7,12 @@ one generator a sample, on the CPU: a picture's noise depends neither on its bat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
 from dirnet.isp import curves
+from dirnet.isp.strips import pixelwise
 
 # A sample's seed XOR one of these seeds the stream; torch's generator takes 32 bits. Normal noise has the bare seed.
 _TUKEY, _BANDING, _DEFECTS = 0x9E3779B9, 0x7F4A7C15, 0xF39CC060
@@ -34,13 +36,17 @@ def add_tukey_noise(
     Quantile function scale * (p^l - (1 - p)^l) / l, the logit at l = 0 (Wei et al., CVPR 2020); tails thin as l rises.
     """
     # p - 1/2 in odd multiples of 2^-25: never 0, symmetric, and exact in float32, as is the nearer tail.
-    centred = _draw(torch.rand, samples.shape[1:], seeds ^ _TUKEY).sub_(0.5).add_(2.0**-25)
-    sign, tail = centred.sign().to(samples), (0.5 - centred.abs()).to(samples)
-    upper = torch.log1p(-tail)
-    logit = upper - tail.log()
-    # With P, p the larger and the smaller of p, 1 - p: (P^l - p^l) / l = P^l (1 - exp(-l logit)) / l.
-    quantile = (_wide(shape) * upper).exp() * logit * _decay(_wide(shape) * logit)
-    return samples + _wide(scale) * sign * quantile
+    luck = _draw(torch.rand, samples.shape[1:], seeds ^ _TUKEY).sub_(0.5).add_(2.0**-25).to(samples)
+
+    def add(samples: torch.Tensor, centred: torch.Tensor) -> torch.Tensor:
+        tail = 0.5 - centred.abs()
+        upper = torch.log1p(-tail)
+        logit = upper - tail.log()
+        # With P, p the larger and the smaller of p, 1 - p: (P^l - p^l) / l = P^l (1 - exp(-l logit)) / l.
+        quantile = (_wide(shape) * upper).exp() * logit * _decay(_wide(shape) * logit)
+        return samples + _wide(scale) * centred.sign() * quantile
+
+    return pixelwise(add, (samples, luck), luck)
 
 
 def add_banding(samples: torch.Tensor, sigma: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
@@ -69,7 +75,11 @@ def stick_pixels(samples: torch.Tensor, share: torch.Tensor, seeds: torch.Tensor
     """
     luck = _draw(torch.rand, samples.shape[1:], seeds ^ _DEFECTS).to(samples)
     half = _wide(share) / 2
-    return samples.masked_fill(luck < half, 0).masked_fill(luck >= 1 - half, 1)
+
+    def stick(samples: torch.Tensor, luck: torch.Tensor) -> torch.Tensor:
+        return samples.masked_fill(luck < half, 0).masked_fill(luck >= 1 - half, 1)
+
+    return pixelwise(stick, (samples, luck), luck)
 
 
 def digitise(
@@ -81,19 +91,25 @@ def digitise(
     -b / (1 - b); everything above white (1) is cut. bit_depth (B,) int64: steps of 1 / (2^bits - 1) of the full range,
     0 = none; gradients pass straight through. black_level_error (B,): how far too much is subtracted.
     """
-    lowest = _wide(-black_level / (1 - black_level))
-    kept = curves.limit(samples, lowest)
-    if bool(bit_depth.any()):
-        black, steps = _wide(black_level), _wide((2**bit_depth - 1).clamp(min=1)).to(samples)
-        stepped = (torch.round((black + kept * (1 - black)) * steps) / steps - black) / (1 - black)
-        kept = torch.where(_wide(bit_depth > 0), stepped.detach() + (kept - kept.detach()), kept)
-    return kept - _wide(black_level_error)
+    lowest, black, in_steps = _wide(-black_level / (1 - black_level)), _wide(black_level), bool(bit_depth.any())
+    steps = _wide((2**bit_depth - 1).clamp(min=1)).to(samples)
+
+    def keep(samples: torch.Tensor) -> torch.Tensor:
+        kept = curves.limit(samples, lowest)
+        if in_steps:
+            stepped = (torch.round((black + kept * (1 - black)) * steps) / steps - black) / (1 - black)
+            kept = torch.where(_wide(bit_depth > 0), stepped.detach() + (kept - kept.detach()), kept)
+        return kept - _wide(black_level_error)
+
+    return pixelwise(keep, (samples,), torch.empty_like(samples))
 
 
-def _draw(kind: Callable[..., torch.Tensor], shape: Sequence[int], seeds: torch.Tensor) -> torch.Tensor:
+def _draw(kind: Callable[..., Any], shape: Sequence[int], seeds: torch.Tensor) -> torch.Tensor:
     """(B, *shape) float32 on the CPU: torch.rand or torch.randn, each row by a generator of its own seed."""
-    generator = torch.Generator()
-    return torch.stack([kind(shape, generator=generator.manual_seed(seed)) for seed in seeds.tolist()])
+    generator, drawn = torch.Generator(), torch.empty(len(seeds), *shape)
+    for row, seed in zip(drawn, seeds.tolist(), strict=True):
+        kind(shape, generator=generator.manual_seed(seed), out=row)
+    return drawn
 
 
 def _decay(x: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from dirnet.isp.params import ISPParams
+from dirnet.isp.strips import Strip, Work, in_strips
 
 
 class Stage(NamedTuple):
@@ -39,6 +40,36 @@ def run(stages: Iterable[Stage], image: torch.Tensor, params: ISPParams, top: in
             place = {"top": top, "height": height or image.shape[-2]} if stage.placed else {}
             image = stage.apply(image, *(getattr(params, name) for name in stage.settings), **place)
     return image
+
+
+def run_in_strips(
+    stages: Iterable[Stage],
+    image: torch.Tensor,
+    params: ISPParams,
+    before: Callable[[torch.Tensor, ISPParams], torch.Tensor] | None = None,
+    after: Callable[[torch.Tensor, ISPParams], torch.Tensor] | None = None,
+    margin: int = 0,
+    *,
+    inplace: bool = False,
+) -> torch.Tensor:
+    """One exposure through those stages that concern it and need not see the whole, strip by strip.
+
+    Where there are any, `before` is done to each strip first, which sees `margin` rows far, and `after` last. inplace:
+    see `in_strips`.
+    """
+    stages = [stage for stage in stages if stage.reach is not None and stage.concerns(params)]
+    if not stages:
+        return image
+    names, height = list(vars(params)), image.shape[-2]
+
+    def apply(strip: Strip, image: torch.Tensor, *settings: torch.Tensor) -> torch.Tensor:
+        own = ISPParams(**dict(zip(names, settings, strict=True)))
+        image = before(image, own) if before else image
+        image = strip.wanted(run(stages, image, own, strip.first, height))
+        return after(image, own) if after else image
+
+    work = Work(apply, height, margin + reach(stages, params))
+    return in_strips(work, image, *vars(params).values(), inplace=inplace)
 
 
 def reach(stages: Iterable[Stage], params: ISPParams) -> int:

@@ -64,8 +64,9 @@ def is_deep(path: Path, head: bytes) -> bool:
 
 def read_deep_png(path: Path) -> Pixels:
     """(H, W, 1..4) float32, 0..1: gray, gray + alpha, RGB or RGB + alpha, not turned."""
-    samples = photo_library("imagecodecs").png_decode(path.read_bytes())
-    return np.atleast_3d(samples).astype(np.float32) / np.float32(65535)
+    samples = np.atleast_3d(photo_library("imagecodecs").png_decode(path.read_bytes())).astype(np.float32)
+    samples /= np.float32(65535)
+    return samples
 
 
 def read_deep_tiff(path: Path, max_pixels: int) -> tuple[Pixels, int, bytes | None]:

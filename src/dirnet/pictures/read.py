@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from dirnet.errors import PictureError
@@ -76,7 +77,8 @@ def _read_developed(path: Path, max_pixels: int) -> Picture:
     from dirnet.pictures.raw import as_picture, read_raw
 
     exposure = read_raw(path, max_pixels=max_pixels)
-    return as_picture(develop(exposure), exposure, path)
+    with torch.no_grad():
+        return as_picture(develop(exposure), exposure, path)
 
 
 def _read_with_pillow(path: Path, head: bytes, max_pixels: int) -> Picture:
@@ -122,7 +124,9 @@ def _to_channels(image: Image.Image) -> Pixels:
         plain = image.convert("LA" if image.has_transparency_data else "L")
     else:
         plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    return np.atleast_3d(np.asarray(plain)).astype(np.float32) / np.float32(255)
+    samples = np.atleast_3d(np.asarray(plain)).astype(np.float32)
+    samples /= np.float32(255)
+    return samples
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:

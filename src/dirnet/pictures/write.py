@@ -48,13 +48,14 @@ def _png(path: Path, picture: Picture) -> None:
     if picture.depth == 8:
         _as_image(picture).save(path, "PNG", icc_profile=picture.icc, exif=picture.exif or b"")
         return
-    png = photo_library("imagecodecs").png_encode(_samples(picture, 16))
-    chunks = [png[:33]]  # signature and header; profile and EXIF must stand before the pixels
-    if picture.icc:
-        chunks.append(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.icc)))
-    if picture.exif:
-        chunks.append(_chunk(b"eXIf", picture.exif.removeprefix(EXIF_HEAD)))
-    path.write_bytes(b"".join([*chunks, png[33:]]))
+    png = memoryview(photo_library("imagecodecs").png_encode(_samples(picture, 16)))
+    with path.open("wb") as file:
+        file.write(png[:33])  # signature and header; profile and EXIF must stand before the pixels
+        if picture.icc:
+            file.write(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.icc)))
+        if picture.exif:
+            file.write(_chunk(b"eXIf", picture.exif.removeprefix(EXIF_HEAD)))
+        file.write(png[33:])
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -82,12 +83,18 @@ def _tiff(path: Path, picture: Picture) -> None:
 
 def _samples(picture: Picture, bits: int, *, with_alpha: bool = True) -> np.ndarray:
     """(H, W) or (H, W, 2..4) unsigned integers, as the format wants them."""
-    planes = [picture.pixels.mean(axis=2, keepdims=True) if picture.grayscale else picture.pixels]
-    if with_alpha and picture.alpha is not None:
-        planes.append(picture.alpha[..., None])
-    levels = np.rint(np.clip(np.concatenate(planes, axis=2), 0, 1) * np.float32(2**bits - 1))
-    samples = levels.astype(np.uint8 if bits == 8 else np.uint16)
+    colours, alpha = 1 if picture.grayscale else 3, picture.alpha if with_alpha else None
+    shape = (*picture.pixels.shape[:2], colours + (alpha is not None))
+    samples: np.ndarray = np.empty(shape, np.uint8 if bits == 8 else np.uint16)
+    for row, (pixels, levels) in enumerate(zip(picture.pixels, samples, strict=True)):
+        levels[:, :colours] = _levels(pixels.mean(axis=1, keepdims=True) if picture.grayscale else pixels, bits)
+        if alpha is not None:
+            levels[:, colours] = _levels(alpha[row], bits)
     return samples[..., 0] if samples.shape[2] == 1 else samples
+
+
+def _levels(values: np.ndarray, bits: int) -> np.ndarray:
+    return np.rint(np.clip(values, 0, 1) * np.float32(2**bits - 1))
 
 
 def _as_image(picture: Picture, *, with_alpha: bool = True) -> Image.Image:
