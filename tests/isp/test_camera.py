@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from dirnet.isp.camera import degrade, expose, render, unprocess
+from dirnet.isp.color import apply_gains, apply_matrix
 from dirnet.isp.develop import develop
-from dirnet.isp.mosaic import mosaic
+from dirnet.isp.mosaic import demosaic, mosaic
 from dirnet.isp.params import ISPParams, clean_settings
 from dirnet.isp.sensor_data import CFA_PATTERNS, Mosaic
+from dirnet.isp.tone import display
+from dirnet.judge.metrics import psnr
 from dirnet.suites.draw import draw
 
 Rows = list[dict[str, Any]]
@@ -149,6 +152,19 @@ def test_double_in_double_out(coffee: torch.Tensor) -> None:
     image = degrade(coffee.double(), params)
     assert image.dtype == torch.float64
     assert (image - degrade(coffee, params)).abs().mean() < 1e-3  # some values round to the other side
+
+
+def test_balancing_before_malvar_is_worth_decibels(photographs: dict[str, torch.Tensor]) -> None:
+    """Its filters take one colour's detail for another's, which holds of balanced samples alone."""
+    lead = []
+    for name, photograph in photographs.items():
+        params = ISPParams.from_settings([draw("clean", 0, name) | {"demosaic": "malvar", "cfa": "RGGB"}])
+        samples = mosaic(unprocess(photograph, params), "RGGB")
+        late = apply_gains(demosaic(samples, "RGGB", "malvar"), params.white_balance)
+        after = display(apply_matrix(late, params.ccm), params.gamma_ratio)
+        lead.append(psnr(degrade(photograph, params)[0], photograph[0]) - psnr(after[0], photograph[0]))
+    assert min(lead) > 0.5
+    assert sum(lead) / len(lead) > 1.5
 
 
 # A real RAW
