@@ -1,4 +1,4 @@
-"""`dirnet train`: the three stages, stoppable and resumable."""
+"""`dirnet train`: the stages, stoppable and resumable."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How the numbers get better: data, the three stages, one loop."""
+"""How the numbers get better: data, the stages, one loop."""
