@@ -27,23 +27,6 @@ def dirnet(*words: object, cwd: Path | None = None) -> subprocess.CompletedProce
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two pictures with one stem, one below, a broken one, and a file that is no picture."""
-    home = tmp_path_factory.mktemp("in")
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:60, :75]
-    smooth = np.stack([np.sin(x / 9), np.cos(y / 7), np.sin((x + y) / 11)], -1) * 90 + 128
-    pixels = np.clip(smooth + rng.normal(0, 3, smooth.shape), 0, 255).astype(np.uint8)
-    Image.fromarray(pixels).save(home / "one.png")
-    Image.fromarray(pixels[:, ::-1]).save(home / "one.jpg")
-    (home / "below").mkdir()
-    Image.fromarray(pixels[:41]).save(home / "below" / "two.webp", lossless=True)
-    (home / "broken.png").write_bytes((home / "one.png").read_bytes()[:300])
-    (home / "notes.txt").write_text("no picture")
-    return home
-
-
-@pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "untrained.safetensors"
     save_weights(path, "tiny", DiR("tiny").state_dict(), {"recipe": "none"})

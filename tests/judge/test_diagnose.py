@@ -10,7 +10,6 @@ from dirnet.judge import probes, representation
 from dirnet.judge.diagnose import CROP, UNTRAINED, Diagnosis, diagnose
 from dirnet.judge.look import VIEWS, Scene, read_scene
 from dirnet.judge.records import read_records, write_records
-from dirnet.nets.model import DiR
 from dirnet.nets.weights import Loaded
 from dirnet.pictures.folders import gather
 from dirnet.pictures.picture import Picture
@@ -31,16 +30,6 @@ def scenes(photographs: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPa
             crop = photograph[0, :, top : top + 64, 200:264].permute(1, 2, 0).numpy()
             write_picture(folder / f"{name}{top}.png", Picture(crop))
     return [read_scene(item, 0) for item in gather([folder]).inputs]
-
-
-@pytest.fixture(scope="module")
-def weights() -> Loaded:
-    """A model that does something, and the same every time."""
-    model = DiR("tiny").eval().requires_grad_(False)
-    generator = torch.Generator().manual_seed(1)
-    for parameter in model.parameters():
-        parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
-    return Loaded(model, "shaken", "0" * 64, {})
 
 
 @pytest.fixture(autouse=True)

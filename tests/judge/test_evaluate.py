@@ -38,16 +38,6 @@ def inputs(tmp_path: Path, photographs: dict[str, torch.Tensor]) -> list[Input]:
     return gather([tmp_path / "data"]).inputs
 
 
-@pytest.fixture(scope="module")
-def weights() -> Loaded:
-    """A model that does something, and the same every time."""
-    model = DiR("tiny").eval().requires_grad_(False)
-    generator = torch.Generator().manual_seed(1)
-    for parameter in model.parameters():
-        parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
-    return Loaded(model, "shaken", "0" * 64, {})
-
-
 def records_of(
     inputs: list[Input], weights: Loaded, *, suite: str = "seen", severity: int = 3, seed: int = 0,
     tone: ToneMode = "repair", **rest: Any,
