@@ -47,10 +47,11 @@ def training_precision(device: torch.device) -> str:
 
 
 def use_all_cores() -> None:
-    """Give torch every core this process may run on."""
+    """Give torch every core this process may run on, or its share of them where several were launched together."""
     import torch
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def import_torchvision():

@@ -58,7 +58,7 @@ def test_a_step_of_the_reference_costs_three_passes_but_for_what_the_picture_is_
 
 def test_the_whole_is_steps_times_steps_cost() -> None:
     found = of("tiny-proof", "information_steps=7", "reference_steps=5", "refinement_steps=0", "crop=64")
-    assert [stage.steps for stage in found.stages] == [2000, 7, 5, 0]
+    assert [stage.steps for stage in found.stages] == [2000, 7, 5, 0, 0]
     assert found.stages[3].macs == 0
     assert found.macs == sum(stage.steps * stage.macs_per_step for stage in found.stages)
 

@@ -209,7 +209,7 @@ def test_a_run_that_is_there_is_not_begun_again_unasked(begun: Path, found: Phot
 @pytest.mark.parametrize("other", [{"seed": 1}, {"recipe": replace(RECIPE, align=0.3)}])
 def test_another_recipe_or_seed_does_not_resume_a_run(begun: Path, found: Photographs, other: dict[str, Any]) -> None:
     before = (begun / "checkpoint.safetensors").read_bytes()
-    with pytest.raises(TrainingError, match=r"another recipe or seed\. Compare .*recipe\.toml"):
+    with pytest.raises(TrainingError, match=r"another recipe, seed or weights\. Compare .*recipe\.toml"):
         run(begun, found, resume=True, **other)
     assert (begun / "checkpoint.safetensors").read_bytes() == before
 

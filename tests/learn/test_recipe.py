@@ -63,12 +63,13 @@ def test_written_and_read_a_recipe_is_the_same(tmp_path: Path, name: str) -> Non
         ("views=0", "does not divide into views"),
         ("crop=60", "Odd crop; got 60; wanted a multiple of 8"),
         ("crop=24", "Odd crop"),
-        ("reference_steps=0", "no reference to align to; got reference_steps 0, align 0.2"),
+        ("estimator=mine", "Unknown estimator; got 'mine'; wanted one of jsd, dv, infonce, nwj"),
+        ("reference_steps=0 align=0.2", "no reference to align to; got reference_steps 0, align 0.2"),
     ],
 )
 def test_a_senseless_override_is_a_sentence(override: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        load_recipe("tiny-proof", [override])
+        load_recipe("tiny-proof", override.split())
 
 
 @pytest.mark.parametrize(

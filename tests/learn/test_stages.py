@@ -11,7 +11,7 @@ from dirnet.errors import UsageError
 from dirnet.isp.params import ISPParams
 from dirnet.learn import stages as module
 from dirnet.learn.data import Scenes
-from dirnet.learn.recipe import Recipe, load_recipe
+from dirnet.learn.recipe import ESTIMATORS, Recipe, load_recipe
 from dirnet.learn.stages import ROOM, STAGE_CLASSES, STAGES, Stage, baseline_losses, settings_table
 from dirnet.nets.critic import Critic
 from dirnet.nets.model import PRESETS, DiR
@@ -20,17 +20,19 @@ from dirnet.suites.views import Views, make_views
 from dirnet.tasks.restore import Restoration
 
 CROP = 48
+RECIPE = load_recipe("tiny-proof", [f"crop={CROP}", "batch=8", "places=9", "sheets=4"])
 LEARNS = {
     "tone": {"tone"},
     "information": {"encoder", "critic"},
     "reference": {"reference", "decoder"},
-    "refinement": {"encoder", "aligner", "decoder", "critic"},
+    "refinement": {"encoder", "aligner", "decoder", "critic", "reference"},
+    "adaptation": {"encoder", "aligner", "decoder", "critic"},
 }
 
 
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
-    return load_recipe("tiny-proof", [f"crop={CROP}", "batch=8", "places=9", "sheets=4"])
+    return RECIPE
 
 
 def scenes_of(photographs: dict[str, torch.Tensor], size: int = CROP + ROOM) -> Scenes:
@@ -94,7 +96,7 @@ def test_what_learns_does_not_depend_on_the_stage_before(recipe: Recipe) -> None
 @pytest.mark.parametrize("name", STAGES)
 def test_losses_go_down_on_the_same_scenes(name: str, recipe: Recipe, looked_at: Scenes) -> None:
     stage = begin(name, recipe)
-    optimizer = torch.optim.AdamW([p for p in stage.parameters() if p.requires_grad], lr=2e-3)
+    optimizer = torch.optim.AdamW([p for p in stage.parameters() if p.requires_grad], lr=1e-3)
     before = figures(stage, looked_at)
     for _ in range(60 if name == "tone" else 16):
         optimizer.zero_grad()
@@ -102,7 +104,7 @@ def test_losses_go_down_on_the_same_scenes(name: str, recipe: Recipe, looked_at:
         optimizer.step()
     after = figures(stage, looked_at)
     assert sum(after.values()) < sum(before.values()) - (0.005 if name == "tone" else 0.05)
-    main = {"tone": "tone", "information": "independence", "reference": "reconstruction", "refinement": "detail"}[name]
+    main = {"tone": "tone", "information": "independence", "reference": "reconstruction"}.get(name, "detail")
     assert after[main] < before[main]
 
 
@@ -125,16 +127,36 @@ def test_a_step_is_a_function_of_weights_and_scenes(name: str, recipe: Recipe, l
 
 
 def test_the_same_graph_on_the_tasks_loss_alone(recipe: Recipe, scenes: Scenes) -> None:
-    """`canonical`: no stage has taught the reference, so it learns with the rest; no other loss is computed."""
-    alone = replace(recipe, reference_steps=0, align=0.0, information=0.0, independence=0.0)
+    """`canonical`: no other loss is computed."""
+    alone = replace(recipe, content=0.0, information=0.0, independence=0.0)
     stage = begin("refinement", alone)
     learning = {part for part, network in parts(stage).items() if next(network.parameters()).requires_grad}
     assert learning == {"encoder", "aligner", "decoder", "reference"}
     assert stage(scenes).keys() == {"detail"}
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_estimator_tells_views_of_a_scene_from_strangers(estimator: str, scenes: Scenes) -> None:
+    """Taught on the same scenes, its cost falls below what it is where nothing is told: ln 2, 0, 0 and 1/e."""
+    stage = begin("information", replace(RECIPE, estimator=estimator))
+    optimizer = torch.optim.AdamW([p for p in stage.parameters() if p.requires_grad], lr=2e-3)
+    for _ in range(12):
+        optimizer.zero_grad()
+        information = stage(scenes)["information"]
+        information.backward()
+        optimizer.step()
+    nothing = {"jsd": math.log(2), "dv": 0.0, "infonce": 0.0, "nwj": math.exp(-1)}[estimator]
+    assert float(stage(scenes)["information"].detach()) < nothing - 0.02
+
+
+def test_what_is_aligned_to_stands_still(recipe: Recipe, scenes: Scenes) -> None:
+    stage = begin("refinement", replace(recipe, align=0.2))
+    assert not any(parameter.requires_grad for parameter in stage.model.reference.parameters())
+    assert stage(scenes).keys() == {"detail", "align", "content", "information", "independence"}
+
+
 def test_clean_pictures_leave_an_untrained_model_nothing_to_refine(recipe: Recipe, scenes: Scenes) -> None:
-    losses = begin("refinement", replace(recipe, suite="clean"))(scenes)
+    losses = begin("refinement", replace(recipe, suite="clean", align=0.2, randomised=0.0))(scenes)
     for name in ("detail", "align"):
         assert float(losses[name].detach()) == pytest.approx(0, abs=1e-5), name
 
@@ -189,7 +211,7 @@ def test_views_of_one_scene_tell_of_each_other_and_of_different_scenes_do_not(sc
     for pictures in (views.clean, strangers):
         cells = folded(pictures)
         cells = (cells - cells.mean((0, 2, 3), keepdim=True)) / cells.std((0, 2, 3), keepdim=True)
-        values.append(baseline_losses(critic_of_pixels(), cells, views, 9, "key"))
+        values.append(baseline_losses(critic_of_pixels(), cells, views, RECIPE, "key"))
     alike, different = values
     assert alike["information"] < 0.7 * different["information"]
     assert alike["independence"] < 0.7 * different["independence"]
@@ -200,7 +222,7 @@ def test_a_critic_that_knows_nothing_says_ln_2(scenes: Scenes) -> None:
     critic.log_temperature.fill_(-40)
     critic.bias.zero_()
     views = views_of(scenes)
-    losses = baseline_losses(critic, folded(views.degraded), views, 9, "key")
+    losses = baseline_losses(critic, folded(views.degraded), views, RECIPE, "key")
     assert float(losses["information"]) == pytest.approx(math.log(2), abs=1e-5)
 
 
@@ -211,7 +233,7 @@ def test_a_baseline_that_says_how_it_was_spoiled_is_less_independent(scenes: Sce
     told = settings_table(views.params)[:, :, None, None].expand(-1, -1, *silent.shape[2:])
     telling = torch.cat((silent[:, : -told.shape[1]], told), 1)
     critic = critic_of_pixels()
-    first, second = (baseline_losses(critic, r0, views, 9, "key")["independence"] for r0 in (telling, silent))
+    first, second = (baseline_losses(critic, r0, views, RECIPE, "key")["independence"] for r0 in (telling, silent))
     assert first > second + 0.1
 
 
@@ -219,7 +241,7 @@ def test_constant_or_equal_baselines_give_finite_losses_and_gradients(scenes: Sc
     for suite in ("seen", "clean"):
         views = views_of(scenes, suite)
         baseline = torch.ones(12, 12, CROP // 2, CROP // 2, requires_grad=True)
-        losses = baseline_losses(Critic(12), baseline, views, 9, "key")
+        losses = baseline_losses(Critic(12), baseline, views, RECIPE, "key")
         torch.stack(list(losses.values())).sum().backward()
         assert baseline.grad is not None
         assert baseline.grad.isfinite().all()

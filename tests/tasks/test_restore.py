@@ -153,7 +153,7 @@ def test_charbonnier_is_an_absolute_difference_that_is_smooth_at_0() -> None:
 def batch_of(image: torch.Tensor, settings: list[dict]) -> Batch:
     params = ISPParams.from_settings(settings)
     clean = image[..., 100:132, 200:232].expand(len(settings), -1, -1, -1)
-    return Batch(degrade(clean, params, exact_jpeg=False), clean, params)
+    return Batch(degrade(clean, params, exact_jpeg=False), clean, degrade(clean, params.tone_only()))
 
 
 def test_share_left_counts_every_picture_alike() -> None:
@@ -178,7 +178,8 @@ def test_what_is_wrong_in_tone_alone_is_the_tone_heads_matter(untrained: DiR, ch
     torch.testing.assert_close(ideal, batch.degraded)
     assert losses["detail"] < 1e-5
     sheet = contact_sheet(chelsea)
-    assert tone_loss(untrained, sheet, batch.params) > tone_loss(untrained, sheet, ISPParams.clean()) + 0.2
+    clean, params = tone_loss(untrained, sheet, sheet, ISPParams.clean()), ISPParams.from_settings([wrong])
+    assert tone_loss(untrained, sheet, degrade(sheet, params), params) > clean + 0.2
 
 
 def test_what_is_wrong_in_detail_alone_is_the_refinements_matter(untrained: DiR, chelsea: torch.Tensor) -> None:
@@ -196,7 +197,7 @@ def test_the_tone_loss_is_least_for_the_right_tone(untrained: DiR, chelsea: torc
     model = DiR("tiny").eval()
     for share in (0.0, 0.5, 1.0):
         model.tone = Says(Tone(*(share * number for number in Tone.against(params))))  # type: ignore[assignment]
-        values.append(float(tone_loss(model, sheets, params).detach()))
+        values.append(float(tone_loss(model, sheets, degrade(sheets, params), params).detach()))
     assert values[0] > values[1] > values[2]
 
 

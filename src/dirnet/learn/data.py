@@ -16,7 +16,7 @@ from dirnet.pictures.folders import gather
 from dirnet.pictures.read import read_picture
 
 CACHE_BYTES = 4 << 30
-_SCALES = (1.0, 1.0, 0.75, 0.5)  # a smaller copy is a sharper, cleaner photograph
+SCALES = (1.0, 1.0, 0.75, 0.5)  # a smaller copy is a sharper, cleaner photograph
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Photographs:
         lines = sorted(f"{path.name} {path.stat().st_size}" for path in self.paths)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-    def crops(self, n: int, size: int, key: str) -> Scenes:
-        """n random crops of `size` pixels, turned, mirrored and sometimes scaled down; a function of key alone."""
-        return self._draw(n, key, lambda photograph, generator: _crop(photograph, size, generator))
+    def crops(self, n: int, size: int, key: str, scales: Sequence[float] = SCALES) -> Scenes:
+        """n random crops of `size` pixels, turned, mirrored and scaled by one of `scales`; a function of key alone."""
+        return self._draw(n, key, lambda photograph, generator: _crop(photograph, size, scales, generator))
 
     def sheets(self, n: int, key: str) -> Scenes:
         """The contact sheets of random parts of n photographs; a function of key alone."""
@@ -101,11 +101,11 @@ def _decode(path: Path) -> torch.Tensor:
     return (read_picture(path).to_tensor()[0] * 255).round().to(torch.uint8)
 
 
-def _crop(photograph: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+def _crop(photograph: torch.Tensor, size: int, scales: Sequence[float], generator: torch.Generator) -> torch.Tensor:
     h, w = photograph.shape[1:]
     pick = torch.rand(5, generator=generator).tolist()
     window = size
-    fitting = round(size / _SCALES[int(pick[0] * len(_SCALES))])
+    fitting = round(size / scales[int(pick[0] * len(scales))])
     if fitting <= min(h, w):
         window = fitting
     top, left = int(pick[1] * (h - window + 1)), int(pick[2] * (w - window + 1))

@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from dirnet.devices import training_precision, use_all_cores
 from dirnet.errors import TrainingError
 from dirnet.files import replacing
+from dirnet.learn import ranks
 from dirnet.learn.alarms import Watch
 from dirnet.learn.checkpoint import Position, load_optimizer, load_parts, read_position, save_checkpoint
 from dirnet.learn.data import Photographs
@@ -23,7 +24,7 @@ from dirnet.learn.recipe import Recipe
 from dirnet.learn.stages import STAGE_CLASSES, STAGES
 from dirnet.nets.critic import Critic
 from dirnet.nets.model import PRESETS, DiR
-from dirnet.nets.weights import save_weights
+from dirnet.nets.weights import Loaded, save_weights
 from dirnet.tasks.base import Task
 
 SAVE_EVERY_SECONDS = 60.0
@@ -55,6 +56,7 @@ def train(
     task: Task,
     out: Path,
     *,
+    start: Loaded | None = None,
     seed: int = 0,
     max_time: float = math.inf,
     resume: bool = False,
@@ -63,18 +65,22 @@ def train(
 ) -> Outcome:
     """Train a model by a recipe; `out` gets recipe.toml, log.jsonl, checkpoint.safetensors and weights.safetensors.
 
-    max_time: seconds after which the run stops at a checkpoint; resume goes on from it, to the very weights that an
-    undisturbed run ends with (same device, same threads). Everything random is a function of seed, stage and step.
+    start: weights to begin from, of the recipe's preset; a new model where None. max_time: seconds after which the run
+    stops at a checkpoint; resume goes on from it, to the very weights that an undisturbed run ends with (same device,
+    same threads). Everything random is a function of seed, stage and step. Launched as several processes, each takes
+    its share of every step; the main one alone writes, watches the clock, and calls on_step.
     """
     began = time.monotonic()
     use_all_cores()
     device = device or torch.device("cpu")
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=training_precision(device))
-    run = _Run(recipe, task, out, seed, accelerator)
+    ranks.check_shares(recipe)
+    run = _Run(recipe, task, out, seed, accelerator, start)
     position = run.open(resume, photographs)
     spent = position.seconds
     with run.log(position) as log:
-        for stage in STAGES[STAGES.index(position.stage) :]:
+        last = max((stage for stage in STAGES if run.steps(stage)), key=STAGES.index, default=STAGES[-1])
+        for stage in STAGES[STAGES.index(position.stage) : STAGES.index(last) + 1]:
             first = position.step if stage == position.stage else 0
             run.enter(stage, fresh=first == 0)
             steps = run.steps(stage)
@@ -83,45 +89,55 @@ def train(
                 losses = run.step(photographs, stage, step)
                 if step % LOG_EVERY_STEPS == 0 or step == steps - 1:
                     log(stage, step, losses)
-                on_step(Progress(stage, step + 1, steps, losses))
+                if run.writes:
+                    on_step(Progress(stage, step + 1, steps, losses))
                 now = time.monotonic()
                 position = Position(stage, step + 1, spent + now - began)
-                if now - began > max_time:
-                    return run.close(position, finished=stage == STAGES[-1] and step + 1 == steps)
+                if ranks.main_says(now - began > max_time):
+                    return run.close(position, finished=stage == last and step + 1 == steps)
                 if now - saved > SAVE_EVERY_SECONDS:
                     run.save(position)
                     saved = time.monotonic()
             run.leave()
-        position = Position(STAGES[-1], run.steps(STAGES[-1]), spent + time.monotonic() - began)
+        position = Position(last, run.steps(last), spent + time.monotonic() - began)
         return run.close(position, finished=True)
 
 
 class _Run:
     """What a run holds in its hands: model, averaged model, critic, the stage's optimizer; and its folder."""
 
-    def __init__(self, recipe: Recipe, task: Task, out: Path, seed: int, accelerator: Accelerator) -> None:
+    def __init__(
+        self, recipe: Recipe, task: Task, out: Path, seed: int, accelerator: Accelerator, start: Loaded | None
+    ) -> None:
         self.recipe, self.task, self.out, self.seed, self.accelerator = recipe, task, out, seed, accelerator
         self.checkpoint = out / "checkpoint.safetensors"
+        self.writes = accelerator.is_main_process
+        self.data: dict[str, object] = {}
         torch.manual_seed(seed)
         layout = torch.channels_last
         self.model = DiR(recipe.preset).to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
+        self.header = f"# seed {seed}\n"
+        if start:
+            self.model.load_state_dict(start.model.state_dict())
+            self.header += f"# from weights {start.sha256}\n"
+            self.data["began_from"] = start.sha256
         self.critic = Critic(PRESETS[recipe.preset].width).to(accelerator.device)
         self.average = {key: value.clone() for key, value in self.model.state_dict().items()}
         self.saved_optimizer: dict[str, torch.Tensor] = {}
-        self.data: dict[str, object] = {}
         self.watch = Watch()
 
     def open(self, resume: bool, photographs: Photographs) -> Position:
         """Make the folder, or take up the run that lies in it."""
-        self.data = {"photographs": len(photographs), "data_hash": photographs.hash()}
-        terms = f"# seed {self.seed}\n{self.recipe.to_toml()}"
+        self.data |= {"photographs": len(photographs), "data_hash": photographs.hash()}
+        terms = self.header + self.recipe.to_toml()
         terms_file = self.out / "recipe.toml"
         if self.checkpoint.exists():
             if not resume:
                 raise TrainingError(f"A run lies in {self.out} already", cure="Add --resume, or choose another --out.")
             if terms_file.read_text(encoding="utf-8") != terms:
                 raise TrainingError(
-                    f"The run in {self.out} was begun with another recipe or seed", cure=f"Compare {terms_file}."
+                    f"The run in {self.out} was begun with another recipe, seed or weights",
+                    cure=f"Compare {terms_file}.",
                 )
             position = read_position(self.checkpoint)
             parts = load_parts(self.checkpoint)
@@ -130,8 +146,9 @@ class _Run:
             self.average = {key: parts["average"][key].to(value) for key, value in self.average.items()}
             self.saved_optimizer = parts.get("optimizer", {})
             return position
-        with replacing(terms_file) as beside:
-            beside.write_text(terms, encoding="utf-8")
+        if self.writes:
+            with replacing(terms_file) as beside:
+                beside.write_text(terms, encoding="utf-8")
         return Position(STAGES[0], 0, 0.0)
 
     def steps(self, stage: str) -> int:
@@ -156,12 +173,14 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * _schedule(step, self.steps(stage), recipe.warmup)
         torch.manual_seed(step)  # for dropout: a resumed run drops what an undisturbed one does
+        if self.module.teacher is not None:
+            self.module.teacher.load_state_dict(self.average)
         with self.accelerator.autocast():
             losses = self.stage(scenes)
         self.optimizer.zero_grad()
         self.accelerator.backward(torch.stack(list(losses.values())).sum())
         norm = self.accelerator.clip_grad_norm_(self.learning, recipe.clip)
-        figures = {name: float(value.detach()) for name, value in losses.items()}
+        figures = dict(zip(losses, ranks.mean(torch.stack(list(losses.values()))).tolist(), strict=True))
         self.watch.look(stage, figures, None if self.module.baseline_std is None else float(self.module.baseline_std))
         if self.watch.may_update(figures, float(norm) if norm is not None else 0.0):
             self.optimizer.step()
@@ -174,7 +193,8 @@ class _Run:
 
     def save(self, position: Position) -> None:
         parts = {"model": self.model.state_dict(), "critic": self.critic.state_dict(), "average": self.average}
-        save_checkpoint(self.checkpoint, position, parts, self.optimizer.optimizer)
+        if self.writes:
+            save_checkpoint(self.checkpoint, position, parts, self.optimizer.optimizer)
 
     def close(self, position: Position, *, finished: bool) -> Outcome:
         """Write checkpoint and averaged weights."""
@@ -185,12 +205,17 @@ class _Run:
             "torch": torch.__version__, **self.data,
         }  # fmt: skip
         weights = self.out / "weights.safetensors"
-        save_weights(weights, self.recipe.preset, self.average, card)
+        if self.writes:
+            save_weights(weights, self.recipe.preset, self.average, card)
+        self.accelerator.wait_for_everyone()
         return Outcome(finished, position.seconds, weights)
 
     @contextmanager
     def log(self, position: Position) -> Iterator[Callable[[str, int, dict[str, float]], None]]:
         """Losses to log.jsonl, and to TensorBoard where it is installed; lines past the checkpoint are dropped."""
+        if not self.writes:
+            yield lambda *_: None
+            return
         path = self.out / "log.jsonl"
         kept = [line for line in _lines(path) if _before(line, position)]
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")

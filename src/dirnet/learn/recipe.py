@@ -12,17 +12,20 @@ from typing import Any
 
 from dirnet.errors import UsageError
 
+ESTIMATORS = ("jsd", "dv", "infonce", "nwj")
+
 
 @dataclass(frozen=True)
 class Recipe:
     """All that decides a run but its data and seed.
 
-    preset: of the model; suite: of the spoilings; batch: crops a step, of `crop` pixels, from batch / views scenes;
-    *_steps: of each stage; learning_rate: the peak of a cosine by step, after `warmup` steps; clip: of the gradient
-    norm; ema: decay of the averaged weights. places: patches a scene that the critic compares.
-    sheets: contact sheets a step of the tone stage; latent_noise: of stage 2, in units of the latent's spread.
-    align, information, independence: weights beside the task's losses in stage 3; stage 1 uses `independence_alone`.
-    Where reference_steps is 0, the reference encoder learns in stage 3 with the rest.
+    preset: of the model; suite: of the spoilings, or several joined by "+"; batch: crops a step, of `crop` pixels, from
+    batch / views scenes; *_steps: of each stage; learning_rate: the peak of a cosine by step, after `warmup` steps;
+    clip: of the gradient norm; ema: decay of the averaged weights. places: patches a scene that the critic compares;
+    estimator: of information, one of `ESTIMATORS`. sheets: contact sheets a step of the tone stage. randomised: the
+    share of crops that `suites.randomise` changes. latent_noise: of stage 2, in units of the latent's spread. align,
+    content, information, independence: weights beside the task's losses in stage 3; stage 1 uses `independence_alone`.
+    Where align is 0, the reference encoder learns in stage 3 with the rest.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Recipe:
     information_steps: int
     reference_steps: int
     refinement_steps: int
+    adaptation_steps: int = 0
     batch: int = 16
     crop: int = 128
     views: int = 2
@@ -41,9 +45,12 @@ class Recipe:
     clip: float = 0.5
     ema: float = 0.999
     places: int = 24
+    estimator: str = "jsd"
     sheets: int = 96
+    randomised: float = 0.5
     latent_noise: float = 0.02
-    align: float = 0.2
+    align: float = 0.0
+    content: float = 0.2
     information: float = 0.05
     independence: float = 0.01
     independence_alone: float = 0.2
@@ -54,6 +61,8 @@ class Recipe:
                 "The batch does not divide into views", got=f"batch {self.batch}, views {self.views}",
                 wanted="at least 2 views, and a batch that is a multiple of them",
             )  # fmt: skip
+        if self.estimator not in ESTIMATORS:
+            raise UsageError("Unknown estimator", got=repr(self.estimator), wanted=f"one of {', '.join(ESTIMATORS)}")
         if not self.reference_steps and self.align:
             raise UsageError(
                 "There is no reference to align to", got=f"reference_steps 0, align {self.align}",

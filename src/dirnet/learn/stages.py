@@ -1,33 +1,46 @@
-"""The stages: tone; then information, reference and joint refinement. Each turns a step's photographs into losses."""
+"""The stages: tone; information, reference, joint refinement; adaptation. Each makes losses of a step's photographs."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams
+from dirnet.learn import ranks
 from dirnet.learn.data import Photographs, Scenes
 from dirnet.learn.recipe import Recipe
 from dirnet.nets.blocks import channel_statistics
 from dirnet.nets.critic import Critic
 from dirnet.nets.model import DiR
 from dirnet.objectives.alignment import alignment
+from dirnet.objectives.content import linear_rest
 from dirnet.objectives.independence import hsic, invariance, standardise, variance_hinge
-from dirnet.objectives.information import jsd
+from dirnet.objectives.information import donsker_varadhan, infonce, jsd, nwj
 from dirnet.objectives.multiview import mean_over_pairs
 from dirnet.objectives.negatives import Places, gather_places, negative_weights, pick_places
 from dirnet.suites.draw import draw_for_training
 from dirnet.suites.views import Views, make_views
 from dirnet.tasks.base import Batch, Task
-from dirnet.tasks.restore import tone_loss
+from dirnet.tasks.restore import FLOOR, restore, tone_loss
 
 ROOM = 32  # pixels by which the crops of one scene may lie apart
-STAGES = ("tone", "information", "reference", "refinement")
+STAGES = ("tone", "information", "reference", "refinement", "adaptation")
 Losses = dict[str, torch.Tensor]
+# What a recipe's estimator asks of the critic's scores; the nats of the last three are a surrogate (docs/theory.md, 5).
+COSTS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "jsd": lambda scores, weights: math.log(2) - jsd(scores, weights),
+    "dv": lambda scores, weights: -donsker_varadhan(scores),
+    "infonce": lambda scores, weights: -infonce(scores),
+    "nwj": lambda scores, weights: -nwj(scores),
+}
 
 
 class Stage(nn.Module):
@@ -37,6 +50,7 @@ class Stage(nn.Module):
         super().__init__()
         self.recipe, self.model, self.critic = recipe, model, critic
         self.baseline_std: torch.Tensor | None = None  # of r0's channels in the last step; a collapse shows here
+        self.teacher: DiR | None = None  # the averaged model, where a stage learns from it
         for parameter in self.parameters():
             parameter.requires_grad_(False)
         for part in learns:
@@ -47,11 +61,12 @@ class Stage(nn.Module):
         return photographs.crops(self.recipe.batch // self.recipe.views, self.recipe.crop + ROOM, key)
 
     def views(self, scenes: Scenes) -> Views:
-        """Photograph the scenes of a step anew."""
-        recipe = self.recipe
+        """Photograph this process's share of a step's scenes anew."""
+        recipe, own = self.recipe, ranks.share(len(scenes.names))
         return make_views(
-            scenes.pictures, recipe.suite, scenes.names, views=recipe.views, size=recipe.crop, matched=True
-        )
+            scenes.pictures[own], recipe.suite, scenes.names[own],
+            views=recipe.views, size=recipe.crop, matched=True, randomised=recipe.randomised,
+        )  # fmt: skip
 
 
 class ToneStage(Stage):
@@ -65,9 +80,11 @@ class ToneStage(Stage):
         return photographs.sheets(self.recipe.sheets, key)
 
     def forward(self, scenes: Scenes) -> Losses:
-        """The loss of one step: "tone"."""
+        """The loss of one step: "tone"; the head's dropout and running figures are those of all sheets."""
         params = ISPParams.from_settings([draw_for_training(self.recipe.suite, name) for name in scenes.names])
-        return {"tone": tone_loss(self.model, scenes.pictures, params.to(str(scenes.pictures.device)))}
+        params, own = params.to(str(scenes.pictures.device)), ranks.share(len(scenes.names))
+        spoiled = ranks.gather(degrade(scenes.pictures[own], params[own], exact_jpeg=False))
+        return {"tone": tone_loss(self.model, scenes.pictures, spoiled, params)}
 
 
 class InformationStage(Stage):
@@ -80,8 +97,8 @@ class InformationStage(Stage):
         """Losses of one step: the critic's cross entropy ("information") and "independence"."""
         views = self.views(scenes)
         baseline, _ = self.model.encoder(_channels_last(views.degraded.flatten(0, 1)))
-        self.baseline_std = mean_std(baseline)
-        losses = baseline_losses(self.critic, baseline.float(), views, self.recipe.places, scenes.names[0])
+        self.baseline_std = mean_std(ranks.gather(baseline.detach()))
+        losses = baseline_losses(self.critic, baseline.float(), views, self.recipe, scenes.names[0])
         losses["independence"] = self.recipe.independence_alone * losses["independence"]
         return losses
 
@@ -97,50 +114,79 @@ class ReferenceStage(Stage):
         super().__init__(recipe, model, critic, (model.reference, model.decoder))
 
     def forward(self, scenes: Scenes) -> Losses:
-        """Losses of one step: "reconstruction" and "spread"."""
+        """The loss of one step: "reconstruction"."""
         views = self.views(scenes)
         half = self.recipe.views // 2
         pictures = torch.cat((views.clean[:, :half], views.degraded[:, half:]), 1).flatten(0, 1)
         latent = self.model.reference(_channels_last(pictures))
+        whole = ranks.gather(latent.detach())
         generator = torch.Generator().manual_seed(_seed(scenes.names[0]))
-        noise = torch.randn(latent.shape, generator=generator).to(latent)
-        latent = latent + self.recipe.latent_noise * latent.detach().std() * noise
-        # The spread is held near 1, or the noise would mean nothing: the encoder could outgrow it.
-        spread = (latent.float().std((0, 2, 3)).log()).square().mean()
+        noise = torch.randn(whole.shape, generator=generator)[ranks.share(len(whole))].to(latent)
+        latent = latent + self.recipe.latent_noise * whole.std() * noise
         error = (self.model.decoder(latent).float() - pictures).square().mean((1, 2, 3))
-        reconstruction = 0.1 * (error + 1e-5).log().mean()
-        return {"reconstruction": reconstruction, "spread": 0.05 * spread}
+        return {"reconstruction": 0.1 * (error + 1e-5).log().mean()}
 
 
 class RefinementStage(Stage):
     """Stage 3: joint task-aligned refinement.
 
-    The reference encoder stays frozen, or alignment would shrink it; one that no stage 2 has taught (`canonical`: the
-    same graph on the task's loss alone) learns here with the rest. A loss of weight 0 is not even computed.
+    Where r+ is aligned to it, the reference encoder stays frozen, or alignment would shrink it; else it learns with the
+    rest, from where stage 2 left it. A loss of weight 0 is not even computed.
     """
 
     def __init__(self, recipe: Recipe, model: DiR, critic: Critic, task: Task) -> None:
-        taught = (critic,) if recipe.reference_steps else (model.reference,)
-        super().__init__(recipe, model, critic, (model.encoder, model.aligner, model.decoder, *taught))
+        learns = [model.encoder, model.aligner, model.decoder]
+        learns += [] if recipe.align else [model.reference]
+        learns += [critic] if recipe.information else []
+        super().__init__(recipe, model, critic, learns)
         self.task = task
 
     def forward(self, scenes: Scenes) -> Losses:
-        """Losses of one step: the task's, "align", "information" and "independence", each with its weight."""
+        """Losses of one step: the task's, "align", "content", "information", "independence", each with its weight."""
         views, recipe = self.views(scenes), self.recipe
-        clean = views.clean.flatten(0, 1)
-        batch = Batch(views.degraded.flatten(0, 1), clean, views.params.to(str(clean.device)))
+        batch = Batch(*(crops.flatten(0, 1) for crops in (views.degraded, views.clean, views.ideal)))
         losses, representation, ideal = self.task.loss(self.model, batch)
         if recipe.align:
             with torch.no_grad():
                 reference = self.model.reference(_channels_last(ideal))
             losses["align"] = recipe.align * alignment(representation.refined.float(), reference.float())
+        if recipe.content:
+            losses["content"] = recipe.content * content_loss(representation.baseline.float(), batch)
         if recipe.information or recipe.independence:
             baseline = representation.baseline.float()
-            self.baseline_std = mean_std(baseline)
-            found = baseline_losses(self.critic, baseline, views, recipe.places, scenes.names[0])
+            self.baseline_std = mean_std(ranks.gather(baseline.detach()))
+            found = baseline_losses(self.critic, baseline, views, recipe, scenes.names[0])
             losses["information"] = recipe.information * found["information"]
             losses["independence"] = recipe.independence * found["independence"]
         return losses
+
+
+class AdaptationStage(RefinementStage):
+    """A new camera's own spoiled pictures, without clean ones: refinement, with the averaged model as teacher.
+
+    What the teacher makes of a picture stands for the clean one; the pupil sees the picture spoiled further. The
+    reference encoder and the tone head stay as they are.
+    """
+
+    def __init__(self, recipe: Recipe, model: DiR, critic: Critic, task: Task) -> None:
+        super().__init__(recipe, model, critic, task)
+        model.reference.requires_grad_(False)
+        self.teacher = copy.deepcopy(model).requires_grad_(False)
+
+    def draw(self, photographs: Photographs, key: str) -> Scenes:
+        """Crops at full size: a smaller copy would have lost what the camera did."""
+        recipe = self.recipe
+        return photographs.crops(recipe.batch // recipe.views, recipe.crop + ROOM, key, scales=(1.0,))
+
+    def views(self, scenes: Scenes) -> Views:
+        """The pictures, spoiled further, beside what the teacher makes of them."""
+        views = super().views(scenes)
+        assert self.teacher is not None
+        with torch.no_grad():
+            clean = restore(self.teacher, views.clean.flatten(0, 1))
+            ideal = degrade(clean, views.params.tone_only())
+        shape = views.clean.shape[:2]
+        return replace(views, clean=clean.unflatten(0, shape), ideal=ideal.unflatten(0, shape))
 
 
 STAGE_CLASSES: dict[str, Callable[[Recipe, DiR, Critic, Task], Stage]] = {
@@ -148,32 +194,43 @@ STAGE_CLASSES: dict[str, Callable[[Recipe, DiR, Critic, Task], Stage]] = {
     "information": InformationStage,
     "reference": ReferenceStage,
     "refinement": RefinementStage,
+    "adaptation": AdaptationStage,
 }
 
 
-def baseline_losses(critic: Critic, baseline: torch.Tensor, views: Views, places: int, key: str) -> Losses:
-    """What r0 (B K, c, h, w) of all views is asked for.
+def baseline_losses(critic: Critic, baseline: torch.Tensor, views: Views, recipe: Recipe, key: str) -> Losses:
+    """What r0 of all views is asked for; baseline (B K, c, h, w) and views are this process's share.
 
-    information: log 2 - JSD, the critic's binary cross entropy, mean over pairs of views and patch scales; ln 2 means
-    independent. independence: invariance between views + variance hinge + HSIC of pooled r0 with the settings.
+    information: the cost of the recipe's estimator, mean over pairs of views and patch scales; with "jsd" it is
+    log 2 - JSD, the critic's binary cross entropy, where ln 2 means independent. independence: invariance between views
+    + variance hinge + HSIC of pooled r0 with the settings.
     """
     b, k = views.offsets.shape[:2]
     shared = [_shared_region(baseline.unflatten(0, (b, k))[:, view], views, view) for view in range(k)]
     height, width = shared[0].shape[2:]
     generator = torch.Generator().manual_seed(_seed(key))
-    spots = Places(*(where.to(baseline.device) for where in pick_places(b, places, height, width, generator)))
-    weights = negative_weights(places, torch.arange(b) // 2).to(baseline)
-    patches = [[gather_places(scale, spots) for scale in critic.patches(region)] for region in shared]
+    scenes = b * ranks.count()
+    picked, own = pick_places(scenes, recipe.places, height, width, generator), ranks.share(scenes)
+    spots = Places(*(where[own].to(baseline.device) for where in picked))
+    weights = negative_weights(recipe.places, torch.arange(scenes) // 2).to(baseline)
+    patches = [[ranks.gather(gather_places(scale, spots)) for scale in critic.patches(region)] for region in shared]
     embedded = [critic.project(patch) for patch in patches]
-    cells = [gather_places(region, spots) for region in shared]
+    cells = [ranks.gather(gather_places(region, spots)) for region in shared]
 
-    def cross_entropy(a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:
-        scales = [math.log(2) - jsd(critic(*pair), weights) for pair in zip(a, b, strict=True)]
-        return torch.stack(scales).mean()
+    def cost(a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:
+        return torch.stack([COSTS[recipe.estimator](critic(*pair), weights) for pair in zip(a, b, strict=True)]).mean()
 
     consistency = mean_over_pairs(cells, invariance) + variance_hinge(torch.cat(cells))
-    told = hsic(channel_statistics(baseline), settings_table(views.params).to(baseline))
-    return {"information": mean_over_pairs(embedded, cross_entropy), "independence": consistency + told}
+    told = hsic(ranks.gather(channel_statistics(baseline)), settings_table(views.params).to(baseline))
+    return {"information": mean_over_pairs(embedded, cost), "independence": consistency + told}
+
+
+def content_loss(baseline: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The share of what is wrong with pictures that no linear map finds in r0 (N, c, h, w); at every fourth cell."""
+    wrong = batch.ideal - batch.degraded
+    weights = 1 / (wrong.square().mean((1, 2, 3)) + FLOOR)
+    parts = (baseline[..., ::2, ::2], F.pixel_unshuffle(wrong, 2)[..., ::2, ::2], weights)
+    return linear_rest(*(ranks.gather(part) for part in parts))
 
 
 def mean_std(features: torch.Tensor) -> torch.Tensor:
@@ -182,18 +239,17 @@ def mean_std(features: torch.Tensor) -> torch.Tensor:
 
 
 def settings_table(params: ISPParams) -> torch.Tensor:
-    """The settings that say how a picture was spoiled, standardised: (N, columns)."""
-    return standardise(
-        (
-            params.shot_noise.clamp(min=1e-5).log(),
-            params.gamma_ratio.log(),
-            params.exposure.log(),
-            params.white_balance_ratio[:, ::2].log(),
-            (params.ccm_used - params.ccm).flatten(1).norm(dim=1),
-            torch.where(params.jpeg_quality > 0, params.jpeg_quality, 100),
-            params.demosaic,
-        )
+    """The settings that say how a picture was spoiled, standardised over all processes: (N, columns)."""
+    columns = (
+        params.shot_noise.clamp(min=1e-5).log(),
+        params.gamma_ratio.log(),
+        params.exposure.log(),
+        params.white_balance_ratio[:, ::2].log(),
+        (params.ccm_used - params.ccm).flatten(1).norm(dim=1),
+        torch.where(params.jpeg_quality > 0, params.jpeg_quality, 100),
+        params.demosaic,
     )
+    return standardise([ranks.gather(column) for column in columns])
 
 
 def _shared_region(features: torch.Tensor, views: Views, view: int) -> torch.Tensor:

@@ -37,8 +37,13 @@ def draw(suite: str | Suite, severity: int, item: str, *, view: int = 0, seed: i
 
 
 def draw_for_training(suite: str | Suite, item: str, *, view: int = 0, seed: int = 0) -> dict[str, Any]:
-    """Like `draw`, with the severity drawn too; a share of `NEARLY_CLEAN` is clean or has one fault at severity 1."""
-    suite = suite_named(suite) if isinstance(suite, str) else suite
+    """Like `draw`, with the severity drawn too; a share of `NEARLY_CLEAN` is clean or has one fault at severity 1.
+
+    suite: or the names of several joined by "+", of which each exposure draws one.
+    """
+    if isinstance(suite, str):
+        names = suite.split("+")
+        suite = suite_named(names[int(Random(f"suite/{seed}/{item}/{view}").random() * len(names))])
     random = _random(suite, 0, seed, item, view)
     settings = _camera(random)
     severity = SEVERITIES[int(random.random() * len(SEVERITIES))]

@@ -11,6 +11,7 @@ from dirnet.errors import UsageError
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams
 from dirnet.suites.draw import draw_for_training
+from dirnet.suites.randomise import randomise
 from dirnet.suites.suites import Suite
 
 STEP = 2  # pixels: one cell of a half-resolution representation
@@ -20,25 +21,35 @@ STEP = 2  # pixels: one cell of a half-resolution representation
 class Views:
     """K spoiled views of each of B scenes.
 
-    degraded, clean: (B, K, 3, S, S), the same crop of the photograph before and after the camera.
+    degraded, clean, ideal: (B, K, 3, S, S), the same crop of the photograph: as the camera gave it, before the camera,
+    and in the camera's tone but with nothing else wrong.
     params: B * K rows, scene-major. offsets: (B, K, 2) int, row and column of each crop in the scene.
     """
 
     degraded: torch.Tensor
     clean: torch.Tensor
+    ideal: torch.Tensor
     params: ISPParams
     offsets: torch.Tensor
 
 
 def make_views(
-    scenes: torch.Tensor, suite: str | Suite, names: list[str], *, views: int, size: int, matched: bool, seed: int = 0
+    scenes: torch.Tensor,
+    suite: str | Suite,
+    names: list[str],
+    *,
+    views: int,
+    size: int,
+    matched: bool,
+    randomised: float = 0.0,
+    seed: int = 0,
 ) -> Views:
     """Photograph scenes (B, 3, H, W) `views` times each, every exposure with settings and noise of its own.
 
     Crops of `size` are offset independently in steps of `STEP` pixels, so that neither position, nor the phase of the
     networks' 8-pixel grid, nor that of the JPEG blocks ties two views. matched: every second scene
     takes the settings of the one before it (with noise of its own), which gives negatives that differ in the scene
-    alone.
+    alone. randomised: the share of exposures that `randomise` changes.
     """
     if min(scenes.shape[-2:]) < size:
         sides = " x ".join(map(str, scenes.shape[-2:]))
@@ -58,8 +69,12 @@ def make_views(
         scenes[index // views, :, top : top + size, left : left + size] for index, (top, left) in enumerate(offsets)
     ]
     clean = torch.stack(crops)
-    degraded = degrade(clean, params.to(str(clean.device)), exact_jpeg=False)
+    params = params.to(str(clean.device))
+    degraded = degrade(clean, params, exact_jpeg=False)
+    ideal = degrade(clean, params.tone_only())
+    if randomised:
+        keys = [f"{seed}/{name}/{view}" for name in names for view in range(views)]
+        degraded = randomise(degraded, ideal, keys, randomised)
     shape = (len(names), views)
-    return Views(
-        degraded.unflatten(0, shape), clean.unflatten(0, shape), params, torch.tensor(offsets).unflatten(0, shape)
-    )
+    degraded, clean, ideal = (pictures.unflatten(0, shape) for pictures in (degraded, clean, ideal))
+    return Views(degraded, clean, ideal, params, torch.tensor(offsets).unflatten(0, shape))

@@ -7,17 +7,19 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from dirnet.isp.params import ISPParams
 from dirnet.nets.model import DiR, Representation
 
 
 @dataclass(frozen=True)
 class Batch:
-    """N spoiled crops with what they were. degraded, clean: (N, 3, S, S) sRGB; params: N rows."""
+    """N spoiled crops with what they were, all (N, 3, S, S) sRGB.
+
+    degraded: as the camera gave them; clean: as they were before it; ideal: clean, but in the camera's tone.
+    """
 
     degraded: torch.Tensor
     clean: torch.Tensor
-    params: ISPParams
+    ideal: torch.Tensor
 
 
 class TaskLoss(NamedTuple):

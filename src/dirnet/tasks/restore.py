@@ -18,6 +18,7 @@ ToneMode = Literal["keep", "repair"]
 WHOLE_PIXELS = 4_000_000  # a larger picture is worked in pieces
 TILE = 1024
 MARGIN = 128  # more than the networks can see around a pixel
+FLOOR = 5e-4  # squared error of a picture in which as good as nothing is wrong
 
 
 def find_tone(model: DiR, image: torch.Tensor) -> Tone:
@@ -25,13 +26,12 @@ def find_tone(model: DiR, image: torch.Tensor) -> Tone:
     return model.tone(contact_sheet(pad_to_multiple(image)))
 
 
-def tone_loss(model: DiR, sheets: torch.Tensor, params: ISPParams) -> torch.Tensor:
-    """How far off the tone is that is found in clean contact sheets (N, 3, 128, 128) once spoiled.
+def tone_loss(model: DiR, sheets: torch.Tensor, spoiled: torch.Tensor, params: ISPParams) -> torch.Tensor:
+    """How far off the tone is that is found in spoiled contact sheets (N, 3, 128, 128) of clean ones.
 
     In the numbers themselves, which are known: in pixels alone the head learns slowly (docs/training.md). And in
     pixels, as the picture will be judged: the logarithm of what tone and half the damaged detail leave wrong.
     """
-    spoiled = degrade(sheets, params, exact_jpeg=False)
     found = model.tone(spoiled)
     numbers = charbonnier(found.numbers(), Tone.against(params).numbers(), epsilon=0.03)
     some = (..., slice(3, None, 8), slice(3, None, 8))
@@ -81,13 +81,13 @@ class Restoration:
 
         The target is the clean crop in the tone that the camera gave it: tone is the tone head's work alone.
         """
-        with torch.no_grad():
-            ideal = degrade(batch.clean, batch.params.tone_only())
         refined, representation = refine(model, batch.degraded)
-        return TaskLoss({"detail": share_left(refined, batch.degraded, ideal)}, representation, ideal)
+        return TaskLoss({"detail": share_left(refined, batch.degraded, batch.ideal)}, representation, batch.ideal)
 
 
-def share_left(restored: torch.Tensor, spoiled: torch.Tensor, ideal: torch.Tensor, floor: float = 5e-4) -> torch.Tensor:
+def share_left(
+    restored: torch.Tensor, spoiled: torch.Tensor, ideal: torch.Tensor, floor: float = FLOOR
+) -> torch.Tensor:
     """Squared error of each picture (B, C, H, W) over that of its input (and a floor), mean over pictures.
 
     So every picture counts as it does in the mean of PSNRs: a noisy one no more than a nearly clean one.
