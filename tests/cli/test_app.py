@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dirnet.cli.train import seconds
+from dirnet.cli.common import seconds
 from dirnet.errors import UsageError
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams

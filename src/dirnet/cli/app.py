@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from dirnet.cli import (
+    adapt,
     budget,
     calibrate_noise,
     degrade,
@@ -40,6 +41,7 @@ for command in (
     represent.represent,
     budget.budget,
     train.train,
+    adapt.adapt,
     evaluate.evaluate,
     diagnose.diagnose,
     report.report,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ Weights = Annotated[
     str | None, typer.Option("--weights", help="Shipped name, file, or hub id.", show_default="the best")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Write over results that are there.")]
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
 
 
@@ -95,6 +97,14 @@ def levels(suite: str, severities: str) -> list[int]:
     if not found or not set(found) <= set(SEVERITIES):
         raise UsageError("Cannot read --severities", got=repr(severities), wanted="some of 1,2,3,4,5")
     return found
+
+
+def seconds(text: str) -> float:
+    """Seconds of "90", "90s", "8m" or "1.5h"."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if not match:
+        raise UsageError("Cannot read the time", got=repr(text), wanted="a number with s, m or h, as in 8m")
+    return float(match[1]) * _UNITS[match[2]]
 
 
 def command() -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dirnet.cli.common import Device, DeviceChoice, Seed, progress, say
-from dirnet.errors import UsageError
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+from dirnet.cli.common import Device, DeviceChoice, Seed, progress, say, seconds
 
 
 def train(
@@ -33,6 +30,7 @@ def train(
     """Train a model; the run's folder gets recipe, log, checkpoint and weights. Prints the path of the weights."""
     limit = seconds(max_time) if max_time else float("inf")
     from dirnet.devices import pick_device
+    from dirnet.learn import ranks
     from dirnet.learn.data import Photographs
     from dirnet.learn.loop import Progress
     from dirnet.learn.loop import train as run
@@ -41,10 +39,12 @@ def train(
     from dirnet.tasks.restore import Restoration
 
     chosen, terms = pick_device(device.value), load_recipe(recipe, settings or [])
+    speaks = ranks.join(chosen)
     photographs = Photographs(data, smallest=terms.crop + ROOM)
-    say(f"{len(photographs)} photographs, {photographs.left_out} left out (too small, or no pictures)")
+    if speaks:
+        say(f"{len(photographs)} photographs, {photographs.left_out} left out (too small, or no pictures)")
     total = sum(getattr(terms, f"{stage}_steps") for stage in STAGES)
-    with progress(f"training {terms.name}", total) as advance:
+    with progress(f"training {terms.name}", total) if speaks else nullcontext(lambda: None) as advance:
 
         def on_step(step: Progress) -> None:
             advance()
@@ -56,14 +56,9 @@ def train(
             terms, photographs, Restoration(), out,
             seed=seed, max_time=limit, resume=resume, device=chosen, on_step=on_step,
         )  # fmt: skip
+    ranks.leave()
+    if not speaks:
+        return
     if not outcome.finished:
         say(f"Stopped after {outcome.seconds:.0f} s of training; --resume goes on.")
     print(outcome.weights)
-
-
-def seconds(text: str) -> float:
-    """Seconds of "90", "90s", "8m" or "1.5h"."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
-    if not match:
-        raise UsageError("Cannot read the time", got=repr(text), wanted="a number with s, m or h, as in 8m")
-    return float(match[1]) * _UNITS[match[2]]
