@@ -1,6 +1,6 @@
 """What each part of the method is worth: the same recipe with a part taken away, for the same training MACs.
 
-    .venv/bin/python benchmarks/ablation.py [NAME ...] [--seeds 0 1 2] [--steps 1500] [--max-time 170m]
+    .venv/bin/python benchmarks/ablation.py [NAME ...] [--seeds 0 1 2] [--steps 800] [--max-time 170m]
 
 Trains every variant of `VARIANTS` at every seed on photos_train, in runs/ablation/, and measures it on kodak24, tone
 kept, through `SUITES`; the records go to results/ablation/NAME-SEED.jsonl. What stands there is not done again, and a
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dirnet.cli.train import seconds
+from dirnet.cli.common import seconds
 from dirnet.judge.evaluate import degraded_pairs, measure
 from dirnet.judge.records import Record, read_records, write_records
 from dirnet.judge.statistics import crossed_interval, paired_interval
@@ -33,17 +33,26 @@ from dirnet.nets.weights import load
 from dirnet.pictures.folders import gather
 from dirnet.tasks.restore import Restoration
 
+WITHOUT_INFORMATION = ["information_steps=0", "information=0", "independence=0"]
+TASK_ALONE = [*WITHOUT_INFORMATION, "reference_steps=0", "content=0"]
 VARIANTS = {
     "dir": [],
-    "canonical": ["information_steps=0", "reference_steps=0", "align=0", "information=0", "independence=0"],
-    "no-information": ["information_steps=0", "information=0", "independence=0"],
-    "information-first-only": ["information=0", "independence=0"],
+    "canonical": [*TASK_ALONE, "randomised=0"],
+    "canonical-randomised": TASK_ALONE,
+    "oracle": [*TASK_ALONE, "randomised=0", "suite=seen+unseen-val"],
+    "no-content": ["content=0"],
+    "no-information": WITHOUT_INFORMATION,
+    "no-randomisation": ["randomised=0"],
+    "no-reference": ["reference_steps=0"],
     "no-independence": ["independence_alone=0", "independence=0"],
-    "no-reference": ["reference_steps=0", "align=0"],
-    "no-alignment": ["align=0"],
+    "information-first-only": ["information=0", "independence=0"],
+    "aligned": ["align=0.2"],
     "four-views": ["views=4"],
+    "eight-views": ["views=8"],
 }
-SUITES = (("clean", 0), ("seen", 3), ("seen", 5), ("unseen-val", 3), ("unseen-val", 5))
+SUITES = (
+    ("clean", 0), ("seen", 3), ("seen", 5), ("unseen-val", 3), ("unseen-val", 5), ("unseen-severity", 3),
+)  # fmt: skip
 METRICS = ("psnr", "psnr_tone")
 HERE = Path(__file__).parent
 RESULTS, RUNS = HERE / "results" / "ablation", HERE.parent / "runs" / "ablation"
@@ -52,25 +61,23 @@ DATA = HERE.parent.parent / "shared" / "data"
 
 def equal_budget(base: Recipe, overrides: list[str]) -> Recipe:
     """The variant, with as many steps of refinement as the training MACs of `base` allow."""
-    recipe = load_recipe(base.name, [*_stages(base), *overrides])
+    recipe = load_recipe(
+        base.name, [*(f"{key}={value}" for key, value in dataclasses.asdict(base).items()), *overrides]
+    )
     wanted, found = budget(base, Restoration()).macs, budget(recipe, Restoration())
-    refinement = found.stages[-1]
+    refinement = next(stage for stage in found.stages if stage.stage == "refinement")
     steps = (wanted - (found.macs - refinement.macs)) // refinement.macs_per_step
     return dataclasses.replace(recipe, refinement_steps=steps)
 
 
 def short(steps: int) -> Recipe:
-    """tiny-proof with `steps` steps of refinement, the other stages in proportion; tone, which is kept, aside."""
+    """tiny-proof on crops of 96 pixels with `steps` steps of refinement, the other stages in proportion; tone aside."""
     whole = load_recipe("tiny-proof")
     share = steps / whole.refinement_steps
     return dataclasses.replace(
-        whole, tone_steps=0, refinement_steps=steps,
+        whole, crop=96, tone_steps=0, refinement_steps=steps,
         information_steps=round(share * whole.information_steps), reference_steps=round(share * whole.reference_steps),
     )  # fmt: skip
-
-
-def _stages(recipe: Recipe) -> list[str]:
-    return [f"{key}={value}" for key, value in dataclasses.asdict(recipe).items() if key.endswith("_steps")]
 
 
 def run(name: str, recipe: Recipe, seed: int, photographs: Photographs, deadline: float) -> bool:
@@ -123,7 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(VARIANTS)}; all where none is given")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--max-time", default="24h")
     given = parser.parse_args()
     deadline = time.monotonic() + seconds(given.max_time)
