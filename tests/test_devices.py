@@ -64,11 +64,17 @@ def test_precision_on_a_gpu(monkeypatch: pytest.MonkeyPatch, supported: bool, pr
     assert devices.training_precision(torch.device("mps")) == "no"
 
 
-def test_all_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
+@pytest.mark.parametrize(("processes", "threads"), [(None, 3), ("1", 3), ("2", 1), ("4", 1)])
+def test_all_cores_are_those_this_process_may_use(
+    monkeypatch: pytest.MonkeyPatch, processes: str | None, threads: int
+) -> None:
+    """Where several were launched together, its share of them."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 4}, raising=False)
+    if processes:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
     try:
         devices.use_all_cores()
-        assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(1)
 

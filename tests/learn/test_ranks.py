@@ -24,6 +24,7 @@ STEPS = {"tone": 2, "information": 2, "reference": 1, "refinement": 2}
 RECIPE = replace(
     load_recipe("tiny-proof"),
     **{f"{stage}_steps": n for stage, n in STEPS.items()}, batch=8, crop=48, places=6, sheets=4, warmup=2,
+    consistency=0.1, masking=0.3,
 )  # fmt: skip
 
 # One process of a run. Where there are several, they begin with a gradient that is known; then the run is stopped after
@@ -154,12 +155,12 @@ def test_both_processes_end_with_the_same_bits(two: list[Told]) -> None:
 
 
 def test_losses_gradients_and_weights_are_those_of_one_process(one: Told, two: list[Told]) -> None:
-    """But for the order of sums: 1e-5 of a figure, and of a weight a twentieth of what a single step may move it."""
+    """But for the order of sums: 1e-4 of a figure, and of a weight a tenth of what a single step may move it."""
     assert len(one.steps) == sum(STEPS.values())
     for alone, joined in zip(one.steps, two[0].steps, strict=True):
-        assert joined == pytest.approx(alone, rel=1e-5)
+        assert joined == pytest.approx(alone, rel=1e-4)
     for key, weight in one.weights.items():
-        torch.testing.assert_close(two[0].weights[key], weight, rtol=0, atol=RECIPE.learning_rate / 20, msg=key)
+        torch.testing.assert_close(two[0].weights[key], weight, rtol=0, atol=RECIPE.learning_rate / 10, msg=key)
 
 
 def test_the_main_process_alone_writes_and_speaks(home: Path, one: Told, two: list[Told]) -> None:
@@ -189,6 +190,14 @@ def test_shares_are_equal_parts_in_order(monkeypatch: pytest.MonkeyPatch, proces
         shares.append(range(12)[ranks.share(12)])
     assert [row for part in shares for row in part] == list(range(12))
     assert {len(part) for part in shares} == {12 // processes}
+
+
+def test_a_virtual_step_by_several_processes_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = replace(load_recipe("dil"), batch=8)
+    ranks.check_shares(alone)
+    monkeypatch.setattr(ranks, "count", lambda: 2)
+    with pytest.raises(TrainingError, match=r"one process alone; got 2 processes, and meta .* --set meta=0"):
+        ranks.check_shares(alone)
 
 
 @pytest.mark.parametrize(("processes", "batch", "sheets"), [(2, 12, 4), (3, 16, 96), (8, 16, 96), (2, 8, 5)])

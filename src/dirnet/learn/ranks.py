@@ -58,6 +58,11 @@ def main_says(so: bool) -> bool:
 def check_shares(recipe: Recipe) -> None:
     """TrainingError where a step does not divide into equal shares, of whole pairs of scenes."""
     scenes, processes = recipe.batch // recipe.views, count()
+    if processes > 1 and recipe.meta:
+        raise TrainingError(
+            "A virtual step is taken by one process alone", got=f"{processes} processes, and meta {recipe.meta}",
+            cure="Launch one process, or --set meta=0.",
+        )  # fmt: skip
     if processes > 1 and (scenes % (2 * processes) or recipe.sheets % processes):
         raise TrainingError(
             f"A step does not divide among {processes} processes",
