@@ -73,6 +73,17 @@ def test_another_suffix_is_refused(folder: Path, tmp_path: Path) -> None:
     assert ".safetensors or .npz" in done.stderr
 
 
+def test_widths_may_be_odd(chelsea: torch.Tensor) -> None:
+    """The plain U-Net has three maps of 18 channels."""
+    model, part = DiR("tiny-unet").eval(), chelsea[..., :21, :34]
+    found = _represent(model, part)
+    with torch.no_grad():
+        seen = model(part)._asdict()
+    assert found.keys() == seen.keys()
+    for name, maps in seen.items():
+        np.testing.assert_allclose(found[name], maps[0].numpy(), atol=1e-5)
+
+
 def test_pieces_and_whole_are_the_same(astronaut: torch.Tensor, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load(str(weights)).model
     wide = torch.cat((astronaut, astronaut.flip(3)), 3)[..., :240, :]

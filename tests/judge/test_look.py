@@ -121,6 +121,14 @@ def test_gates_at_their_bound_are_counted(scene: Scene) -> None:
     assert gate == 0.25
 
 
+def test_a_plain_unet_has_no_gates_and_a_pilot_that_says_nothing(scene: Scene) -> None:
+    features, gate = see(untrained(DiR("tiny-unet")), scene, expose(scene, "seen", 3, 0).pictures)
+    assert gate == 0
+    assert features["pilot"].similarity == 0
+    assert not features["pilot"].patches.any()
+    assert torch.equal(features["refined"].patches[:-1], features["baseline"].patches[:-1])
+
+
 def test_the_untrained_network_is_always_the_same() -> None:
     torch.manual_seed(3)
     one = untrained(DiR("tiny")).state_dict()

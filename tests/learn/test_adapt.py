@@ -140,3 +140,9 @@ def test_going_on_from_other_weights_is_refused(pictures: Photographs, tmp_path:
     adapt(start, RECIPE, pictures, Restoration(), tmp_path, max_time=0)
     with pytest.raises(TrainingError, match="begun with another recipe, seed or weights"):
         adapt(replace(start, sha256="other"), RECIPE, pictures, Restoration(), tmp_path, resume=True)
+
+
+def test_several_processes_are_refused(pictures: Photographs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="one process"):
+        adapt(load("tiny-proof"), RECIPE, pictures, Restoration(), tmp_path)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 from torch import nn
@@ -10,8 +12,12 @@ from dirnet.nets.model import DiR
 from dirnet.tasks.restore import Restoration
 
 
+@cache
 def of(name: str, *overrides: str) -> Budget:
     return budget(load_recipe(name, overrides), Restoration())
+
+
+SAME_GRAPH = ["canonical", "canonical-consistency", "canonical-masking", "dil"]
 
 
 def by_hand(model: nn.Module, *inputs: torch.Tensor) -> int:
@@ -63,9 +69,21 @@ def test_the_whole_is_steps_times_steps_cost() -> None:
     assert found.macs == sum(stage.steps * stage.macs_per_step for stage in found.stages)
 
 
-@pytest.mark.parametrize("baseline", ["canonical"])
+@pytest.mark.parametrize("baseline", [*SAME_GRAPH, "canonical-unet"])
 def test_a_baseline_has_the_budget_of_tiny_proof(baseline: str) -> None:
     ours, theirs = of("tiny-proof"), of(baseline)
     assert theirs.macs == pytest.approx(ours.macs, rel=1e-3)
+    assert theirs.stages[0] == ours.stages[0]  # tone
+
+
+@pytest.mark.parametrize("baseline", SAME_GRAPH)
+def test_the_same_graph_has_the_same_size(baseline: str) -> None:
+    ours, theirs = of("tiny-proof"), of(baseline)
     assert theirs.parameters == ours.parameters
     assert theirs.macs_per_pixel == ours.macs_per_pixel
+
+
+def test_the_unet_is_of_the_size_of_tiny() -> None:
+    ours, theirs = of("tiny-proof"), of("canonical-unet")
+    assert sum(theirs.parameters.values()) == pytest.approx(sum(ours.parameters.values()), rel=0.03)
+    assert theirs.macs_per_pixel == pytest.approx(ours.macs_per_pixel, rel=0.03)

@@ -65,6 +65,8 @@ def test_written_and_read_a_recipe_is_the_same(tmp_path: Path, name: str) -> Non
         ("crop=24", "Odd crop"),
         ("estimator=mine", "Unknown estimator; got 'mine'; wanted one of jsd, dv, infonce, nwj"),
         ("reference_steps=0 align=0.2", "no reference to align to; got reference_steps 0, align 0.2"),
+        ("meta=0.1", "for the task's loss alone; got meta 0.1 beside other losses; wanted meta 0, or align"),
+        ("meta=0.1 content=0 consistency=0.2", "for the task's loss alone"),
     ],
 )
 def test_a_senseless_override_is_a_sentence(override: str, sentence: str) -> None:

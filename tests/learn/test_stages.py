@@ -9,18 +9,30 @@ import torch.nn.functional as F
 
 from dirnet.errors import UsageError
 from dirnet.isp.params import ISPParams
+from dirnet.learn import ranks
 from dirnet.learn import stages as module
 from dirnet.learn.data import Scenes
 from dirnet.learn.recipe import ESTIMATORS, Recipe, load_recipe
-from dirnet.learn.stages import ROOM, STAGE_CLASSES, STAGES, Stage, baseline_losses, settings_table
+from dirnet.learn.stages import (
+    ROOM,
+    STAGE_CLASSES,
+    STAGES,
+    RefinementStage,
+    Stage,
+    baseline_losses,
+    consistency_loss,
+    settings_table,
+)
 from dirnet.nets.critic import Critic
 from dirnet.nets.model import PRESETS, DiR
 from dirnet.nets.tone import contact_sheet
 from dirnet.suites.views import Views, make_views
+from dirnet.tasks.base import Batch, TaskLoss
 from dirnet.tasks.restore import Restoration
 
 CROP = 48
-RECIPE = load_recipe("tiny-proof", [f"crop={CROP}", "batch=8", "places=9", "sheets=4"])
+EVERYTHING = ["information=0.05", "independence=0.01"]  # tiny-proof leaves these two to stage 1
+RECIPE = load_recipe("tiny-proof", [f"crop={CROP}", "batch=8", "places=9", "sheets=4", *EVERYTHING])
 LEARNS = {
     "tone": {"tone"},
     "information": {"encoder", "critic"},
@@ -147,6 +159,67 @@ def test_every_estimator_tells_views_of_a_scene_from_strangers(estimator: str, s
         optimizer.step()
     nothing = {"jsd": math.log(2), "dv": 0.0, "infonce": 0.0, "nwj": math.exp(-1)}[estimator]
     assert float(stage(scenes)["information"].detach()) < nothing - 0.02
+
+
+class Noting(Restoration):
+    """The task, and the batches it was given."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def loss(self, model: DiR, batch: Batch) -> TaskLoss:
+        self.batches.append(batch)
+        return super().loss(model, batch)
+
+
+def noted(scenes: Scenes, **settings: float) -> tuple[dict[str, torch.Tensor], list[Batch], Views]:
+    """Losses of a step of refinement on the task's loss alone but for some settings; what the task was given; views."""
+    torch.manual_seed(5)
+    alone, task = {"content": 0.0, "information": 0.0, "independence": 0.0}, Noting()
+    stage = RefinementStage(replace(RECIPE, **{**alone, **settings}), DiR("tiny"), Critic(16), task)
+    return stage(scenes), task.batches, stage.views(scenes)
+
+
+def test_masked_the_networks_are_shown_less_than_there_is(scenes: Scenes) -> None:
+    _, (plain,), _ = noted(scenes)
+    _, (masked,), views = noted(scenes, masking=0.6)
+    assert torch.equal(plain.shown, plain.degraded)
+    assert torch.equal(masked.degraded, views.degraded.flatten(0, 1))
+    hidden = (masked.shown != masked.degraded).float().mean((1, 2, 3))
+    assert len(hidden.unique()) == 8  # every view of every scene has a draw of its own
+    assert 0.1 < hidden.mean() < 0.5
+
+
+def test_several_processes_mask_as_one_would(scenes: Scenes, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, (whole,), _ = noted(scenes, masking=0.6)
+    monkeypatch.setattr(ranks, "share", lambda rows: slice(rows // 2, rows))
+    _, (part,), _ = noted(scenes, masking=0.6)
+    assert torch.equal(part.shown, whole.shown[4:])
+
+
+def test_half_of_the_views_step_ahead_of_the_others(scenes: Scenes) -> None:
+    plain, _, _ = noted(scenes)
+    still, (first, others), views = noted(scenes, meta=1e-9)
+    ahead, _, _ = noted(scenes, meta=0.3)
+    assert torch.equal(first.degraded, views.degraded[:, 0])
+    assert torch.equal(others.ideal, views.ideal[:, 1])
+    assert still.keys() == ahead.keys() == {"detail"}
+    torch.testing.assert_close(still["detail"], plain["detail"])
+    assert ahead["detail"] != plain["detail"]
+
+
+def test_consistency_is_a_loss_of_its_own(scenes: Scenes) -> None:
+    losses, _, _ = noted(scenes, consistency=0.1)
+    assert losses.keys() == {"detail", "consistency"}
+    assert losses["consistency"] > 0
+
+
+def test_views_of_one_scene_are_consistent_and_those_of_different_scenes_are_not(scenes: Scenes) -> None:
+    """Clean crops, folded, stand for r+."""
+    views = views_of(scenes)
+    strangers = torch.stack([views.clean[:, view].roll(view, 0) for view in range(3)], 1)
+    assert float(consistency_loss(folded(views.clean), views)) == pytest.approx(0, abs=1e-6)
+    assert float(consistency_loss(folded(strangers), views)) > 0.5
 
 
 def test_what_is_aligned_to_stands_still(recipe: Recipe, scenes: Scenes) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -153,7 +154,8 @@ def test_charbonnier_is_an_absolute_difference_that_is_smooth_at_0() -> None:
 def batch_of(image: torch.Tensor, settings: list[dict]) -> Batch:
     params = ISPParams.from_settings(settings)
     clean = image[..., 100:132, 200:232].expand(len(settings), -1, -1, -1)
-    return Batch(degrade(clean, params, exact_jpeg=False), clean, degrade(clean, params.tone_only()))
+    spoiled = degrade(clean, params, exact_jpeg=False)
+    return Batch(spoiled, clean, degrade(clean, params.tone_only()), spoiled)
 
 
 def test_share_left_counts_every_picture_alike() -> None:
@@ -163,6 +165,17 @@ def test_share_left_counts_every_picture_alike() -> None:
     assert float(share_left(halved, spoiled, ideal, floor=0)) == pytest.approx(0.25, rel=1e-4)
     assert float(share_left(spoiled, spoiled, ideal, floor=0.01)) == pytest.approx((0.9 + 0.5) / 2, rel=1e-4)
     assert float(share_left(ideal, ideal, ideal)) == 0  # clean pictures are no division by zero
+
+
+def test_what_is_hidden_from_the_networks_is_not_hidden_from_the_loss(model: DiR, chelsea: torch.Tensor) -> None:
+    batch = batch_of(chelsea, [draw("seen", 3, name) for name in "ab"])
+    batch = replace(batch, shown=torch.full_like(batch.degraded, 0.5))
+    losses, representation, ideal = Restoration().loss(model, batch)
+    seen = model(batch.shown)
+    refined = batch.degraded + model.decode(seen, (32, 32))
+    assert torch.equal(representation.refined, seen.refined)
+    assert ideal is batch.ideal
+    assert losses["detail"] == share_left(refined, batch.degraded, batch.ideal)
 
 
 def test_nothing_to_learn_from_clean_pictures(untrained: DiR, chelsea: torch.Tensor) -> None:

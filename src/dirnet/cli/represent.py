@@ -77,12 +77,14 @@ def _represent(model: DiR, image: torch.Tensor) -> dict[str, np.ndarray]:
         def see(part: torch.Tensor) -> torch.Tensor:
             seen = model(part, statistics)._asdict()
             widths.update({name: maps.shape[1] for name, maps in seen.items()})
-            return F.pixel_shuffle(torch.cat(list(seen.values()), 1), 2)
+            maps = torch.cat(list(seen.values()), 1)
+            return F.pixel_shuffle(F.pad(maps, (0, 0, 0, 0, 0, -maps.shape[1] % 4)), 2)
 
         padded = pad_to_multiple(image)
         whole = max(padded.shape[2:]) if statistics is None else TILE
         maps = F.pixel_unshuffle(apply_tiled(see, padded, whole, MARGIN), 2)[0].float().cpu()
-        return {name: one.numpy() for name, one in zip(widths, maps.split(list(widths.values())), strict=True)}
+        maps = maps[: sum(widths.values())].split(list(widths.values()))
+        return {name: one.numpy() for name, one in zip(widths, maps, strict=True)}
 
 
 class _Npz:

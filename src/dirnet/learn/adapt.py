@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.resources import as_file, files
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from dirnet.errors import TrainingError
 from dirnet.judge.evaluate import degraded_pairs, figures
 from dirnet.judge.metrics import to_8bit
 from dirnet.learn.data import Photographs
@@ -39,8 +41,10 @@ def adapt(
 ) -> tuple[Outcome, Guarded]:
     """Refine weights on a camera's own pictures and write what the guard keeps of it to `out`.
 
-    options: of `train`. The old weights stay what and where they are.
+    options: of `train`. The old weights stay as they are. TrainingError where several processes were launched.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise TrainingError("Adaptation is the work of one process", cure="Start it without a launcher.")
     recipe = replace(recipe, preset=start.model.preset)
     outcome = train(recipe, photographs, task, out, start=start, **options)
     adapted = load(str(outcome.weights))

@@ -25,7 +25,9 @@ class Recipe:
     estimator: of information, one of `ESTIMATORS`. sheets: contact sheets a step of the tone stage. randomised: the
     share of crops that `suites.randomise` changes. latent_noise: of stage 2, in units of the latent's spread. align,
     content, information, independence: weights beside the task's losses in stage 3; stage 1 uses `independence_alone`.
-    Where align is 0, the reference encoder learns in stage 3 with the rest.
+    Where align is 0, the reference encoder learns in stage 3 with the rest. Of the baselines, in stage 3 too:
+    consistency, the weight of how far r+ of a scene's views are apart; masking, the largest share of cells that
+    `learn.masking` hides from the networks; meta, the rate of the virtual step of `learn.dil`.
     """
 
     name: str
@@ -51,9 +53,12 @@ class Recipe:
     latent_noise: float = 0.02
     align: float = 0.0
     content: float = 0.2
-    information: float = 0.05
-    independence: float = 0.01
+    information: float = 0.0
+    independence: float = 0.0
     independence_alone: float = 0.2
+    consistency: float = 0.0
+    masking: float = 0.0
+    meta: float = 0.0
 
     def __post_init__(self) -> None:
         if self.views < 2 or self.batch < self.views or self.batch % self.views:
@@ -67,6 +72,11 @@ class Recipe:
             raise UsageError(
                 "There is no reference to align to", got=f"reference_steps 0, align {self.align}",
                 wanted="reference_steps above 0, or align 0",
+            )  # fmt: skip
+        if self.meta and (self.align or self.content or self.information or self.independence or self.consistency):
+            raise UsageError(
+                "A virtual step is for the task's loss alone", got=f"meta {self.meta} beside other losses",
+                wanted="meta 0, or align, content, information, independence and consistency 0",
             )  # fmt: skip
         if self.crop % 8 or self.crop < 40:  # 32 pixels are room for the views to lie apart; what is left they share
             raise UsageError("Odd crop", got=str(self.crop), wanted="a multiple of 8, at least 40")

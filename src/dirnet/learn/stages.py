@@ -16,6 +16,8 @@ from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams
 from dirnet.learn import ranks
 from dirnet.learn.data import Photographs, Scenes
+from dirnet.learn.dil import serial_losses
+from dirnet.learn.masking import mask
 from dirnet.learn.recipe import Recipe
 from dirnet.nets.blocks import channel_statistics
 from dirnet.nets.critic import Critic
@@ -142,9 +144,14 @@ class RefinementStage(Stage):
         self.task = task
 
     def forward(self, scenes: Scenes) -> Losses:
-        """Losses of one step: the task's, "align", "content", "information", "independence", each with its weight."""
+        """Losses of one step: the task's, and those that the recipe has a weight for, weighted."""
         views, recipe = self.views(scenes), self.recipe
-        batch = Batch(*(crops.flatten(0, 1) for crops in (views.degraded, views.clean, views.ideal)))
+        crops = (views.degraded, views.clean, views.ideal, self.shown(views, scenes))
+        if recipe.meta:
+            halves = zip(*(crop.tensor_split(2, 1) for crop in crops), strict=True)
+            first, others = (Batch(*(crop.flatten(0, 1) for crop in half)) for half in halves)
+            return serial_losses(self.task, self.model, first, others, recipe.meta, recipe.clip)
+        batch = Batch(*(crop.flatten(0, 1) for crop in crops))
         losses, representation, ideal = self.task.loss(self.model, batch)
         if recipe.align:
             with torch.no_grad():
@@ -152,6 +159,8 @@ class RefinementStage(Stage):
             losses["align"] = recipe.align * alignment(representation.refined.float(), reference.float())
         if recipe.content:
             losses["content"] = recipe.content * content_loss(representation.baseline.float(), batch)
+        if recipe.consistency:
+            losses["consistency"] = recipe.consistency * consistency_loss(representation.refined.float(), views)
         if recipe.information or recipe.independence:
             baseline = representation.baseline.float()
             self.baseline_std = mean_std(ranks.gather(baseline.detach()))
@@ -159,6 +168,14 @@ class RefinementStage(Stage):
             losses["information"] = recipe.information * found["information"]
             losses["independence"] = recipe.independence * found["independence"]
         return losses
+
+    def shown(self, views: Views, scenes: Scenes) -> torch.Tensor:
+        """What the networks see of the degraded crops (B, K, 3, S, S): all of it, unless the recipe masks."""
+        if not self.recipe.masking:
+            return views.degraded
+        own, (b, k) = scenes.names[ranks.share(len(scenes.names))], views.degraded.shape[:2]
+        names = [f"{name}/{view}" for name in own for view in range(k)]
+        return mask(views.degraded.flatten(0, 1), names, self.recipe.masking).unflatten(0, (b, k))
 
 
 class AdaptationStage(RefinementStage):
@@ -205,11 +222,10 @@ def baseline_losses(critic: Critic, baseline: torch.Tensor, views: Views, recipe
     log 2 - JSD, the critic's binary cross entropy, where ln 2 means independent. independence: invariance between views
     + variance hinge + HSIC of pooled r0 with the settings.
     """
-    b, k = views.offsets.shape[:2]
-    shared = [_shared_region(baseline.unflatten(0, (b, k))[:, view], views, view) for view in range(k)]
+    shared = _shared_regions(baseline, views)
     height, width = shared[0].shape[2:]
     generator = torch.Generator().manual_seed(_seed(key))
-    scenes = b * ranks.count()
+    scenes = len(views.offsets) * ranks.count()
     picked, own = pick_places(scenes, recipe.places, height, width, generator), ranks.share(scenes)
     spots = Places(*(where[own].to(baseline.device) for where in picked))
     weights = negative_weights(recipe.places, torch.arange(scenes) // 2).to(baseline)
@@ -233,6 +249,15 @@ def content_loss(baseline: torch.Tensor, batch: Batch) -> torch.Tensor:
     return linear_rest(*(ranks.gather(part) for part in parts))
 
 
+def consistency_loss(refined: torch.Tensor, views: Views) -> torch.Tensor:
+    """How far r+ (B K, c, h, w) of a scene's views are apart where all show it, in units of their spread.
+
+    Stability training (Zheng et al., CVPR 2016), with another view where that has noise.
+    """
+    cells = [ranks.gather(region.movedim(1, -1).flatten(0, 2)) for region in _shared_regions(refined, views)]
+    return mean_over_pairs(cells, invariance)
+
+
 def mean_std(features: torch.Tensor) -> torch.Tensor:
     """Standard deviation of each channel of (N, c, h, w), mean over channels."""
     return features.detach().float().std((0, 2, 3)).mean()
@@ -250,6 +275,12 @@ def settings_table(params: ISPParams) -> torch.Tensor:
         params.demosaic,
     )
     return standardise([ranks.gather(column) for column in columns])
+
+
+def _shared_regions(features: torch.Tensor, views: Views) -> list[torch.Tensor]:
+    """View by view, the cells of features (B K, c, h, w) that every view of the scene shows: (B, c, h', w')."""
+    by_view = features.unflatten(0, views.offsets.shape[:2])
+    return [_shared_region(by_view[:, view], views, view) for view in range(by_view.shape[1])]
 
 
 def _shared_region(features: torch.Tensor, views: Views, view: int) -> torch.Tensor:

@@ -14,11 +14,15 @@ from dirnet.nets.blocks import pad_to_multiple
 from dirnet.nets.encoder import DiRNet
 from dirnet.nets.reference import ReferenceDecoder, ReferenceEncoder
 from dirnet.nets.tone import ToneHead
+from dirnet.nets.unet import LastLayer, NoAligner, NoReference
 
 
 @dataclass(frozen=True)
 class Preset:
-    """width: channels of r0; reference_width: of pilot, r+ and r*; depth: residual blocks at 1/2, 1/4, 1/8."""
+    """width: channels of r0; reference_width: of pilot, r+ and r*; depth: residual blocks at 1/2, 1/4, 1/8.
+
+    reference_width 0: a plain U-Net, for comparison. Nothing is aligned: the pilot is zero and r+ is r0.
+    """
 
     width: int
     reference_width: int
@@ -29,6 +33,7 @@ PRESETS = {
     "tiny": Preset(16, 16, (1, 1, 2)),
     "small": Preset(32, 24, (1, 2, 1)),
     "base": Preset(56, 32, (2, 2, 2)),
+    "tiny-unet": Preset(18, 0, (12, 1, 1)),  # of the size of tiny, in parameters and in MACs a pixel
 }
 
 
@@ -64,9 +69,13 @@ class DiR(nn.Module):
         sizes = PRESETS[preset]
         self.preset = preset
         self.encoder = DiRNet(sizes.width, sizes.depth)
-        self.reference = ReferenceEncoder(sizes.width, sizes.reference_width)
-        self.decoder = ReferenceDecoder(sizes.width, sizes.reference_width)
-        self.aligner = Aligner(sizes.width, sizes.reference_width)
+        if sizes.reference_width:
+            self.reference = ReferenceEncoder(sizes.width, sizes.reference_width)
+            self.decoder = ReferenceDecoder(sizes.width, sizes.reference_width)
+            self.aligner = Aligner(sizes.width, sizes.reference_width)
+        else:
+            self.reference, self.decoder = NoReference(sizes.width), LastLayer(sizes.width)
+            self.aligner = NoAligner()
         self.tone = ToneHead()
 
     def forward(self, image: torch.Tensor, statistics: Statistics | None = None) -> Representation:

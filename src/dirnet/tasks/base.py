@@ -14,12 +14,14 @@ from dirnet.nets.model import DiR, Representation
 class Batch:
     """N spoiled crops with what they were, all (N, 3, S, S) sRGB.
 
-    degraded: as the camera gave them; clean: as they were before it; ideal: clean, but in the camera's tone.
+    degraded: as the camera gave them; clean: as they were before it; ideal: clean, but in the camera's tone; shown:
+    what the networks are given, degraded or that with a part hidden.
     """
 
     degraded: torch.Tensor
     clean: torch.Tensor
     ideal: torch.Tensor
+    shown: torch.Tensor
 
 
 class TaskLoss(NamedTuple):

@@ -81,7 +81,9 @@ class Restoration:
 
         The target is the clean crop in the tone that the camera gave it: tone is the tone head's work alone.
         """
-        refined, representation = refine(model, batch.degraded)
+        representation = model(batch.shown)
+        h, w = batch.degraded.shape[2:]
+        refined = batch.degraded + model.decode(representation, (h, w))
         return TaskLoss({"detail": share_left(refined, batch.degraded, batch.ideal)}, representation, batch.ideal)
 
 
