@@ -33,19 +33,24 @@ from dirnet.nets.weights import load
 from dirnet.pictures.folders import gather
 from dirnet.tasks.restore import Restoration
 
-WITHOUT_INFORMATION = ["information_steps=0", "information=0", "independence=0"]
-TASK_ALONE = [*WITHOUT_INFORMATION, "reference_steps=0", "content=0"]
+TASK_ALONE = ["information_steps=0", "reference_steps=0", "content=0"]
+CANONICAL = [*TASK_ALONE, "randomised=0"]
 VARIANTS = {
     "dir": [],
-    "canonical": [*TASK_ALONE, "randomised=0"],
+    "canonical": CANONICAL,
+    "canonical-unet": [*CANONICAL, "preset=tiny-unet"],
+    "canonical-consistency": [*CANONICAL, "consistency=0.1"],
+    "canonical-masking": [*CANONICAL, "masking=0.3"],
+    "dil": [*CANONICAL, "meta=0.02"],
     "canonical-randomised": TASK_ALONE,
-    "oracle": [*TASK_ALONE, "randomised=0", "suite=seen+unseen-val"],
+    "oracle": [*CANONICAL, "suite=seen+unseen-val"],
     "no-content": ["content=0"],
-    "no-information": WITHOUT_INFORMATION,
+    "no-information": ["information_steps=0"],
     "no-randomisation": ["randomised=0"],
     "no-reference": ["reference_steps=0"],
-    "no-independence": ["independence_alone=0", "independence=0"],
-    "information-first-only": ["information=0", "independence=0"],
+    "no-independence": ["independence_alone=0"],
+    "information-kept": ["information=0.05"],
+    "both-kept": ["information=0.05", "independence=0.01"],
     "aligned": ["align=0.2"],
     "four-views": ["views=4"],
     "eight-views": ["views=8"],
