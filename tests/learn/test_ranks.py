@@ -24,7 +24,7 @@ STEPS = {"tone": 2, "information": 2, "reference": 1, "refinement": 2}
 RECIPE = replace(
     load_recipe("tiny-proof"),
     **{f"{stage}_steps": n for stage, n in STEPS.items()}, batch=8, crop=48, places=6, sheets=4, warmup=2,
-    consistency=0.1, masking=0.3,
+    masking=0.3,
 )  # fmt: skip
 
 # One process of a run. Where there are several, they begin with a gradient that is known; then the run is stopped after
