@@ -215,8 +215,8 @@ def markdown(table: dict[str, dict[str, dict[str, Estimate]]], claims: list[dict
     columns = [*NETS, *(f"dir - {net}" for net in NETS if net != "dir")]
     for suite, measures in table.items():
         lines += ["", f"`{suite}`", "", f"| | {' | '.join(columns)} |", "| --- |" + " --- |" * len(columns)]
-        for measure, entry in measures.items():
-            metric, _, setting = measure.partition(": ")
+        for measure in sorted(measures, key=lambda one: list(MEASURES).index(one.partition(": ")[0])):
+            entry, (metric, _, setting) = measures[measure], measure.partition(": ")
             cells = " | ".join(_cell(entry[column]) if column in entry else "" for column in columns)
             lines.append(f"| {MEASURES[metric]}{setting and f': {setting}'} | {cells} |")
     return "\n".join(lines)
