@@ -28,14 +28,25 @@ def randomise(spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], 
     the picture's name alone.
     """
     normal, even = _draws(names, ideal.device)
+    chosen = even[:, 5] < share
+    if not chosen.any():
+        return spoiled
+    found = spoiled.clone()
+    found[chosen] = _change(spoiled[chosen], ideal[chosen], normal[chosen], even[chosen])
+    return found
+
+
+def _change(spoiled: torch.Tensor, ideal: torch.Tensor, normal: torch.Tensor, even: torch.Tensor) -> torch.Tensor:
+    """`randomise` of the pictures that it was not spared; work is done where the draws ask for it."""
     noise = spoiled - ideal
-    changed = _mix(noise, normal[:, :81].reshape(-1, 3, 3, 3, 3)) * _wide((LOUDER * normal[:, 81]).exp())
-    elsewhere = noise.roll((noise.shape[2] // 2, noise.shape[3] // 2), (2, 3))
-    for axis, (amount, whether) in ((2, even[:, 0:2].T), (3, even[:, 2:4].T)):
-        changed = changed + _wide(STREAKED * amount * (whether < 0.3)) * _streaks(elsewhere, axis)
-    gains = (TRANSFER * normal[:, 82:]).clamp(min=SOFTEST) * (even[:, 4:5] < 0.5)
-    found = (_transfer(ideal, gains) + changed).clamp(0, 1)
-    return torch.where(_wide(even[:, 5]) < share, found, spoiled)
+    wrong = _mix(noise, normal[:, :81].reshape(-1, 3, 3, 3, 3)) * _wide((LOUDER * normal[:, 81]).exp())
+    for axis, amount, whether in ((2, even[:, 0], even[:, 1]), (3, even[:, 2], even[:, 3])):
+        runs = whether < 0.3
+        elsewhere = noise[runs].roll((noise.shape[2] // 2, noise.shape[3] // 2), (2, 3))
+        wrong[runs] += STREAKED * _wide(amount[runs]) * _streaks(elsewhere, axis)
+    picture, bent = ideal.clone(), even[:, 4] < 0.5
+    picture[bent] = _transfer(ideal[bent], (TRANSFER * normal[bent, 82:]).clamp(min=SOFTEST))
+    return (picture + wrong).clamp(0, 1)
 
 
 def _draws(names: Sequence[str], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
