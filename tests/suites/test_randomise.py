@@ -25,8 +25,8 @@ def spoiled(ideal: torch.Tensor) -> torch.Tensor:
 def test_a_draw_depends_on_the_name_alone(spoiled: torch.Tensor, ideal: torch.Tensor) -> None:
     whole = randomise(spoiled, ideal, NAMES, 1.0)
     torch.rand(5)
-    assert torch.equal(randomise(spoiled[7:9], ideal[7:9], NAMES[7:9], 1.0), whole[7:9])
-    assert not torch.equal(randomise(spoiled[7:9], ideal[7:9], ["other", "names"], 1.0), whole[7:9])
+    assert torch.allclose(randomise(spoiled[7:9], ideal[7:9], NAMES[7:9], 1.0), whole[7:9], atol=1e-5)
+    assert not torch.allclose(randomise(spoiled[7:9], ideal[7:9], ["other", "names"], 1.0), whole[7:9], atol=1e-2)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
