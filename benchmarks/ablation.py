@@ -49,9 +49,16 @@ VARIANTS = {
     "no-randomisation": ["randomised=0"],
     "no-reference": ["reference_steps=0"],
     "no-independence": ["independence_alone=0"],
+    "no-hard-negatives": ["hard=0"],
+    "no-matched-negatives": ["matched=0"],
+    "dv": ["estimator=dv"],
+    "infonce": ["estimator=infonce"],
+    "nwj": ["estimator=nwj"],
     "information-kept": ["information=0.05"],
     "both-kept": ["information=0.05", "independence=0.01"],
     "aligned": ["align=0.2"],
+    "no-pilot": ["reference_steps=0", "preset=tiny-unet"],
+    "second-refinement": ["preset=tiny-twice"],
     "four-views": ["views=4"],
     "eight-views": ["views=8"],
 }
@@ -76,11 +83,11 @@ def equal_budget(base: Recipe, overrides: list[str]) -> Recipe:
 
 
 def short(steps: int) -> Recipe:
-    """tiny-proof on crops of 96 pixels with `steps` steps of refinement, the other stages in proportion; tone aside."""
+    """tiny-proof with `steps` steps of refinement, the other stages in proportion; tone aside."""
     whole = load_recipe("tiny-proof")
     share = steps / whole.refinement_steps
     return dataclasses.replace(
-        whole, crop=96, tone_steps=0, refinement_steps=steps,
+        whole, tone_steps=0, refinement_steps=steps,
         information_steps=round(share * whole.information_steps), reference_steps=round(share * whole.reference_steps),
     )  # fmt: skip
 

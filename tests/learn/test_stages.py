@@ -26,6 +26,7 @@ from dirnet.learn.stages import (
 from dirnet.nets.critic import Critic
 from dirnet.nets.model import PRESETS, DiR
 from dirnet.nets.tone import contact_sheet
+from dirnet.objectives.negatives import negative_weights
 from dirnet.suites.views import Views, make_views
 from dirnet.tasks.base import Batch, TaskLoss
 from dirnet.tasks.restore import Restoration
@@ -342,3 +343,17 @@ def test_every_second_scene_was_spoiled_like_the_one_before(recipe: Recipe, scen
     assert torch.equal(gamma[2], gamma[3])
     assert not torch.equal(gamma[0], gamma[2])
     assert len(views.params.noise_seed.unique()) == 8
+
+
+def test_without_matched_negatives_every_scene_was_spoiled_in_its_own_way(
+    recipe: Recipe, scenes: Scenes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+    monkeypatch.setattr(
+        module, "negative_weights", lambda n, groups: counted.append(groups) or negative_weights(n, groups)
+    )
+    stage = begin("information", replace(recipe, matched=0))
+    gamma = stage.views(scenes).params.gamma_ratio.unflatten(0, (4, 2))
+    assert not torch.equal(gamma[0], gamma[1])
+    stage(scenes)
+    assert counted[0].tolist() == [0, 1, 2, 3]

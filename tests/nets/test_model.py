@@ -75,9 +75,22 @@ def test_a_batch_is_its_pictures_one_by_one(model: DiR) -> None:
         torch.testing.assert_close(whole[1:2], one, atol=1e-5, rtol=1e-5)
 
 
+def test_refined_again_the_aligner_is_given_what_it_made_before() -> None:
+    once, twice = shaken("tiny"), DiR("tiny-twice").eval()
+    twice.load_state_dict(once.state_dict())
+    image = torch.rand(1, 3, 24, 40)
+    with torch.no_grad():
+        first, second = once(image), twice(image)
+        again, _ = once.aligner(first.baseline, first.refined)
+    assert torch.equal(second.pilot, first.pilot)
+    assert torch.equal(second.refined, again)
+    assert (again - first.refined).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("preset", ["tiny", "tiny-twice"])
 @pytest.mark.parametrize("size", [(24, 40), (13, 30)])
-def test_statistics_of_a_small_picture_are_those_it_goes_by_itself(model: DiR, size: tuple[int, int]) -> None:
-    image = torch.rand(1, 3, *size)
+def test_statistics_of_a_small_picture_are_those_it_goes_by_itself(preset: str, size: tuple[int, int]) -> None:
+    model, image = shaken(preset), torch.rand(1, 3, *size)
     with torch.no_grad():
         for handed, own in zip(model(image, model.statistics(image)), model(image), strict=True):
             assert torch.equal(handed, own)
@@ -103,7 +116,7 @@ def test_the_margin_of_tiles_exceeds_what_every_preset_sees(preset: str, axis: i
     long, at = 384, 192
     image = torch.rand(1, 3, *((long, 16) if axis == 2 else (16, long)))
     both = sizes.width + sizes.reference_width
-    fixed = Statistics(torch.rand(1, 6 * sizes.width), torch.rand(1, 2 * both))
+    fixed = Statistics(torch.rand(1, 6 * sizes.width), (torch.rand(1, 2 * both),) * sizes.refinements)
     image.requires_grad_()
     change = model.decode(model(image, fixed), (image.shape[2], image.shape[3]))
     (gradient,) = torch.autograd.grad(change.narrow(axis, at, 8).square().sum(), image)

@@ -74,6 +74,17 @@ def test_a_third_of_the_places_lie_8_to_32_pixels_from_another() -> None:
     assert steps.mean(0).abs().max() < 1  # in every direction alike
 
 
+@pytest.mark.parametrize(("hard", "near"), [(0.0, 0), (0.25, 2), (0.5, 4)])
+def test_so_many_of_nine_places_lie_near_another(hard: float, near: int) -> None:
+    places = pick_places(300, 9, 4000, 4000, torch.Generator().manual_seed(4), hard)
+    at = torch.stack(places, -1).float()
+    apart = torch.cdist(at, at) + 1e6 * torch.eye(9)
+    assert float((apart[:, 9 - near :].amin(2) < 18).float().sum(1).mean()) == pytest.approx(near, abs=0.05)
+    assert float((apart.amin(2) < 18).float().sum(1).mean()) == pytest.approx(
+        2 * near, abs=0.05
+    )  # and those they lie near
+
+
 def test_the_others_lie_anywhere() -> None:
     rows, columns = pick_places(300, 24, 20, 30, torch.Generator().manual_seed(3))
     counts = torch.bincount((rows[:, :16] * 30 + columns[:, :16]).flatten(), minlength=600).float()

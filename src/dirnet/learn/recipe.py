@@ -21,7 +21,8 @@ class Recipe:
 
     preset: of the model; suite: of the spoilings, or several joined by "+"; batch: crops a step, of `crop` pixels, from
     batch / views scenes; *_steps: of each stage; learning_rate: the peak of a cosine by step, after `warmup` steps;
-    clip: of the gradient norm; ema: decay of the averaged weights. places: patches a scene that the critic compares;
+    clip: of the gradient norm; ema: decay of the averaged weights. places: patches a scene that the critic compares,
+    the share `hard` of them near another; matched: whether every second scene is spoiled as the one before it (1 or 0);
     estimator: of information, one of `ESTIMATORS`. sheets: contact sheets a step of the tone stage. randomised: the
     share of crops that `suites.randomise` changes. latent_noise: of stage 2, in units of the latent's spread. align,
     content, information, independence: weights beside the task's losses in stage 3; stage 1 uses `independence_alone`.
@@ -39,7 +40,7 @@ class Recipe:
     refinement_steps: int
     adaptation_steps: int = 0
     batch: int = 16
-    crop: int = 128
+    crop: int = 96
     views: int = 2
     learning_rate: float = 2e-3
     warmup: int = 100
@@ -47,6 +48,8 @@ class Recipe:
     clip: float = 0.5
     ema: float = 0.999
     places: int = 24
+    hard: float = 1 / 3
+    matched: int = 1
     estimator: str = "jsd"
     sheets: int = 96
     randomised: float = 0.5
@@ -68,6 +71,11 @@ class Recipe:
             )  # fmt: skip
         if self.estimator not in ESTIMATORS:
             raise UsageError("Unknown estimator", got=repr(self.estimator), wanted=f"one of {', '.join(ESTIMATORS)}")
+        if not 0 <= self.hard <= 0.5 or self.matched not in (0, 1):
+            raise UsageError(
+                "There are no such negatives", got=f"hard {self.hard}, matched {self.matched}",
+                wanted="hard from 0 to 0.5, matched 0 or 1",
+            )  # fmt: skip
         if not self.reference_steps and self.align:
             raise UsageError(
                 "There is no reference to align to", got=f"reference_steps 0, align {self.align}",

@@ -67,7 +67,7 @@ class Stage(nn.Module):
         recipe, own = self.recipe, ranks.share(len(scenes.names))
         return make_views(
             scenes.pictures[own], recipe.suite, scenes.names[own],
-            views=recipe.views, size=recipe.crop, matched=True, randomised=recipe.randomised,
+            views=recipe.views, size=recipe.crop, matched=bool(recipe.matched), randomised=recipe.randomised,
         )  # fmt: skip
 
 
@@ -226,9 +226,9 @@ def baseline_losses(critic: Critic, baseline: torch.Tensor, views: Views, recipe
     height, width = shared[0].shape[2:]
     generator = torch.Generator().manual_seed(_seed(key))
     scenes = len(views.offsets) * ranks.count()
-    picked, own = pick_places(scenes, recipe.places, height, width, generator), ranks.share(scenes)
+    picked, own = pick_places(scenes, recipe.places, height, width, generator, recipe.hard), ranks.share(scenes)
     spots = Places(*(where[own].to(baseline.device) for where in picked))
-    weights = negative_weights(recipe.places, torch.arange(scenes) // 2).to(baseline)
+    weights = negative_weights(recipe.places, torch.arange(scenes) // (1 + recipe.matched)).to(baseline)
     patches = [[ranks.gather(gather_places(scale, spots)) for scale in critic.patches(region)] for region in shared]
     embedded = [critic.project(patch) for patch in patches]
     cells = [ranks.gather(gather_places(region, spots)) for region in shared]

@@ -21,18 +21,21 @@ from dirnet.nets.unet import LastLayer, NoAligner, NoReference
 class Preset:
     """width: channels of r0; reference_width: of pilot, r+ and r*; depth: residual blocks at 1/2, 1/4, 1/8.
 
-    reference_width 0: a plain U-Net, for comparison. Nothing is aligned: the pilot is zero and r+ is r0.
+    refinements: how often the aligner is applied, each time to what it made before. reference_width 0: a plain U-Net,
+    for comparison. Nothing is aligned: the pilot is zero and r+ is r0.
     """
 
     width: int
     reference_width: int
     depth: tuple[int, int, int]
+    refinements: int = 1
 
 
 PRESETS = {
     "tiny": Preset(16, 16, (1, 1, 2)),
     "small": Preset(32, 24, (1, 2, 1)),
     "base": Preset(56, 32, (2, 2, 2)),
+    "tiny-twice": Preset(16, 16, (1, 1, 2), refinements=2),
     "tiny-unet": Preset(18, 0, (12, 1, 1)),  # of the size of tiny, in parameters and in MACs a pixel
 }
 
@@ -50,10 +53,13 @@ class Representation(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Global statistics of a whole picture, handed to each of its tiles: of DiRNet's deepest level, of [r0, pilot]."""
+    """Global statistics of a whole picture, handed to each of its tiles.
+
+    Of DiRNet's deepest level; of [r0, pilot] and, where the aligner is applied again, of [r0, what it made before].
+    """
 
     deepest: torch.Tensor
-    channels: torch.Tensor
+    channels: tuple[torch.Tensor, ...]
 
 
 class DiR(nn.Module):
@@ -67,7 +73,7 @@ class DiR(nn.Module):
         if preset not in PRESETS:
             raise UsageError("Unknown preset", got=repr(preset), wanted=f"one of {', '.join(PRESETS)}")
         sizes = PRESETS[preset]
-        self.preset = preset
+        self.preset, self.refinements = preset, sizes.refinements
         self.encoder = DiRNet(sizes.width, sizes.depth)
         if sizes.reference_width:
             self.reference = ReferenceEncoder(sizes.width, sizes.reference_width)
@@ -84,18 +90,23 @@ class DiR(nn.Module):
         statistics: of the whole picture, where this is a tile of it (`statistics`).
         """
         padded = pad_to_multiple(image).contiguous(memory_format=torch.channels_last)
-        deepest, channels = statistics or (None, None)
+        deepest, channels = statistics or (None, (None,) * self.refinements)
         baseline, _ = self.encoder(padded, deepest)
         pilot = self.reference(padded)
-        refined, _ = self.aligner(baseline, pilot, channels)
+        refined = pilot
+        for known in channels:
+            refined, _ = self.aligner(baseline, refined, known)
         return Representation(baseline, pilot, refined)
 
     def statistics(self, image: torch.Tensor) -> Statistics:
         """Global statistics of a picture (B, 3, H, W) of any size, taken from its `montage`."""
         padded = pad_to_multiple(montage(image)).contiguous(memory_format=torch.channels_last)
         baseline, deepest = self.encoder(padded)
-        _, channels = self.aligner(baseline, self.reference(padded))
-        return Statistics(deepest, channels)
+        refined, channels = self.reference(padded), []
+        for _ in range(self.refinements):
+            refined, found = self.aligner(baseline, refined)
+            channels.append(found)
+        return Statistics(deepest, tuple(channels))
 
     def decode(self, representation: Representation, size: tuple[int, int]) -> torch.Tensor:
         """The change of the picture that the refinement asks for: D(r+) - D(pilot), (B, 3, H, W) of `size`."""

@@ -17,9 +17,11 @@ class Places(NamedTuple):
     columns: torch.Tensor
 
 
-def pick_places(scenes: int, per_scene: int, height: int, width: int, generator: torch.Generator) -> Places:
-    """P = per_scene cells of each scene's (height, width) map: two thirds anywhere, a third near one of those."""
-    near = per_scene // 3
+def pick_places(
+    scenes: int, per_scene: int, height: int, width: int, generator: torch.Generator, hard: float = 1 / 3
+) -> Places:
+    """P = per_scene cells of each scene's (height, width) map, the share `hard` (at most 1/2) near another."""
+    near = int(hard * per_scene)
     anywhere = per_scene - near
     size = torch.tensor([height, width])
     spot = (torch.rand(scenes, anywhere, 2, generator=generator) * size).long()
