@@ -11,8 +11,8 @@ def test_before_is_on_the_left_and_after_on_the_right_below_their_labels():
     after = before.with_pixels(1 - before.pixels)
     both = side_by_side(before, after).pixels
     assert both.shape == (37 + 28, 2 * 53 + 4, 3)
-    np.testing.assert_array_equal(both[28:, :53], before.pixels)
-    np.testing.assert_array_equal(both[28:, -53:], after.pixels)
+    np.testing.assert_allclose(both[28:, :53], before.pixels, atol=1e-6)
+    np.testing.assert_allclose(both[28:, -53:], after.pixels, atol=1e-6)
     assert (both[28:, 53:57] == 1).all()
     for bar in (both[:28, :53], both[:28, -53:]):
         assert (bar == 0).mean() > 0.5

@@ -22,7 +22,7 @@ _PARAMETERS = (1, 3, 4, 5, 7)  # of each kind of parametric curve
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """RGB of three curves and a matrix (3, 3): linear RGB -> linear sRGB."""
+    """RGB of three curves and a matrix (3, 3): linear RGB -> linear sRGB. Without gradients."""
 
     curves: tuple[Curve, Curve, Curve]
     matrix: np.ndarray
@@ -107,7 +107,7 @@ def _mixed(matrix: np.ndarray, planes: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _planes(image: torch.Tensor) -> list[np.ndarray]:
-    return [plane.cpu().numpy() for plane in image.unbind(1)]
+    return [plane.detach().cpu().numpy() for plane in image.unbind(1)]
 
 
 def _stack(planes: list[np.ndarray], like: torch.Tensor) -> torch.Tensor:

@@ -21,8 +21,8 @@ def write_tiff(
     """Write (H, W) gray or (H, W, 2..4) gray or RGB with straight alpha last.
 
     uint8, uint16 or float32. Baseline TIFF 6.0, little-endian, in strips: plain, or Deflate, of integers after
-    horizontal differences (predictor 2). `notes` holds tags of the main directory and has the last word; a value that is a dict is
-    a directory of its own (EXIF, GPS).
+    horizontal differences (predictor 2). `notes` holds tags of the main directory and has the last word; a value that
+    is a dict is a directory of its own (EXIF, GPS).
     """
     samples = np.atleast_3d(samples)
     height, width, channels = samples.shape
