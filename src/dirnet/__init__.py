@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from dirnet.isp.params import ISPParams
     from dirnet.isp.sensor_data import Mosaic
     from dirnet.nets.model import DiR, Representation
-    from dirnet.nets.weights import load
     from dirnet.pictures.read import read_picture
     from dirnet.pictures.write import write_picture
     from dirnet.suites.draw import draw
     from dirnet.suites.suites import SUITES, Suite
     from dirnet.suites.transform import Degrade, DegradedDataset
     from dirnet.tasks.restore import restore
+    from dirnet.tasks.restorer import load
 
 __version__ = "0.1.0"
 
@@ -36,7 +36,7 @@ _HOMES = {
     "degrade": "isp.camera",
     "develop": "isp.develop",
     "draw": "suites.draw",
-    "load": "nets.weights",
+    "load": "tasks.restorer",
     "read_picture": "pictures.read",
     "render": "isp.camera",
     "restore": "tasks.restore",

@@ -1,6 +1,7 @@
 """One small file of every kind, made by the libraries that are the oracles."""
 
 import functools
+import struct
 
 import imagecodecs
 import numpy as np
@@ -45,6 +46,39 @@ def mosaic(cfa="RGGB", height=24, width=30, **other):
 @functools.cache  # it holds the time of its making
 def srgb_profile():
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+# CIE XYZ (D50) of red, green and blue.
+DISPLAY_P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
+ADOBE_RGB = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
+GAMMA = b"curv\0\0\0\0" + struct.pack(">LH", 1, 563) + b"\0\0"  # 2.2, of Adobe RGB
+SRGB_CURVE = b"para\0\0\0\0\0\3\0\0" + struct.pack(
+    ">5i", *(round(65536 * number) for number in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
+)
+
+
+def matrix_profile(primaries=DISPLAY_P3, curve=SRGB_CURVE):
+    """An ICC profile of a display: three primaries and one tone curve."""
+    d50 = struct.pack(">3i", 63190, 65536, 54061)
+    columns = [struct.pack(">3i", *(round(65536 * number) for number in column)) for column in primaries]
+    tags = {b"wtpt": b"XYZ \0\0\0\0" + d50}
+    for colour, column in zip((b"r", b"g", b"b"), columns, strict=True):
+        tags |= {colour + b"XYZ": b"XYZ \0\0\0\0" + column, colour + b"TRC": curve}
+    table, body = struct.pack(">L", len(tags)), b""
+    for name, data in tags.items():
+        table += struct.pack(">4sLL", name, 132 + 12 * len(tags) + len(body), len(data))
+        body += data
+    head = b"\2\x40\0\0mntrRGB XYZ " + struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + d50
+    whole = head.ljust(120, b"\0") + table + body
+    return struct.pack(">L", len(whole) + 8) + b"\0\0\0\0" + whole
+
+
+def xmp_packet(orientation=6):
+    return (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
+        b'tiff:Orientation="%d" xmp:Rating="5"/></rdf:RDF></x:xmpmeta>' % orientation
+    )
 
 
 def exif_block(orientation=6):

@@ -5,13 +5,17 @@ import numpy as np
 import pytest
 import rawpy
 import torch
-from sample_files import mosaic
+from sample_files import exif_block, mosaic, scene, xmp_packet
 
 from dirnet.errors import PictureError
 from dirnet.isp.color import camera_ccm
 from dirnet.isp.sensor_data import CFA_PATTERNS
+from dirnet.pictures.deep import xmp_of_tiff
 from dirnet.pictures.dng import write_dng
+from dirnet.pictures.exif import exif_of_tiff, parse_exif, reset_orientation
+from dirnet.pictures.picture import Picture
 from dirnet.pictures.raw import read_raw
+from dirnet.pictures.write import write_picture
 
 
 @pytest.mark.parametrize("cfa", CFA_PATTERNS)
@@ -145,3 +149,16 @@ def test_a_file_that_is_there_is_left_unless_forced(tmp_path):
     assert path.read_bytes() == b"mine"
     write_dng(path, mosaic(), force=True)
     assert read_raw(path).cfa == "RGGB"
+
+
+def test_a_finished_picture_as_linear_dng_develops_to_itself(tmp_path):
+    pixels = scene(60, 80, dtype=np.float32)
+    write_picture(tmp_path / "a.dng", Picture(pixels, 16, exif=reset_orientation(exif_block(6)), xmp=xmp_packet(1)))
+    with rawpy.imread(str(tmp_path / "a.dng")) as raw:
+        as_it_is = {"no_auto_bright": True, "use_camera_wb": True, "adjust_maximum_thr": 0.0, "output_bps": 16}
+        developed = raw.postprocess(output_color=rawpy.ColorSpace.sRGB, gamma=(2.4, 12.92), **as_it_is)
+    assert developed.shape == pixels.shape
+    np.testing.assert_allclose(developed / 65535, pixels, atol=0.004)
+    notes = parse_exif(exif_of_tiff(tmp_path / "a.dng"))
+    assert (notes[0x010F], notes[0x8769][0x8827]) == ("Maker", 400)
+    assert xmp_of_tiff(tmp_path / "a.dng") == xmp_packet(1)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageCms, ImageOps
-from sample_files import exif_block, mosaic, scene, srgb_profile
+from PIL.PngImagePlugin import PngInfo
+from sample_files import exif_block, mosaic, scene, srgb_profile, xmp_packet
 
 from dirnet.errors import PictureError
 from dirnet.isp.develop import develop
@@ -85,10 +86,13 @@ def test_sixteen_bit_gray_tiff_white_is_zero(tmp_path):
     np.testing.assert_array_equal(np.rint(picture.pixels[..., 1] * 65535), 65535 - values.astype(int))
 
 
-def test_float_tiff_is_clipped(samples):
-    picture = read_picture(samples / "float.tif")
-    np.testing.assert_array_equal(picture.pixels, np.clip(tifffile.imread(samples / "float.tif"), 0, 1))
-    assert picture.depth == 16
+def test_a_float_tiff_is_as_it_is_and_a_tensor_of_it_is_clipped(samples):
+    picture, stored = read_picture(samples / "float.tif"), tifffile.imread(samples / "float.tif")
+    assert stored.min() < 0
+    assert stored.max() > 1
+    np.testing.assert_array_equal(picture.pixels, stored)
+    np.testing.assert_array_equal(picture.to_tensor()[0].permute(1, 2, 0), np.clip(stored, 0, 1))
+    assert picture.depth == 32
 
 
 def test_premultiplied_alpha_is_undone(tmp_path):
@@ -149,6 +153,23 @@ def test_exif_keeps_every_byte_but_the_orientation(samples):
     assert kept is not None
     assert len(kept) == len(stored)
     assert [(a, b) for a, b in zip(stored, kept, strict=True) if a != b] == [(6, 1)]
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif", "tif16"])
+def test_xmp_keeps_every_byte_but_the_orientation(tmp_path, kind):
+    path, packet = tmp_path / f"a.{kind.removesuffix('16')}", xmp_packet(6)
+    if kind == "tif16":
+        tag = (700, 1, len(packet), packet, True)
+        tifffile.imwrite(path, scene(dtype=np.uint16), photometric="rgb", extratags=[tag])
+    elif kind == "tif":
+        Image.fromarray(scene()).save(path, tiffinfo={700: packet})
+    elif kind == "png":
+        notes = PngInfo()
+        notes.add_itxt("XML:com.adobe.xmp", packet.decode())
+        Image.fromarray(scene()).save(path, pnginfo=notes)
+    else:
+        Image.fromarray(scene()).save(path, xmp=packet)
+    assert read_picture(path).xmp == xmp_packet(1)
 
 
 def test_exif_of_a_tiff_speaks_of_the_photograph_only(samples):

@@ -34,6 +34,21 @@ def test_tiles_of_a_folding_network_equal_the_whole(height, width, tile, margin)
     torch.testing.assert_close(apply_tiled(network, image, tile, margin), network(image), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("height", "width"), [(61, 40), (90, 8)])
+@pytest.mark.parametrize(("tile", "margin"), [(16, 16), (8, 20), (1000, 16)])
+@torch.no_grad()
+def test_the_result_may_take_the_place_of_the_image(height, width, tile, margin):
+    image = torch.rand(1, 3, height, width)
+    kernel = torch.rand(3, 1, 9, 9)
+
+    def blur(x):
+        return F.conv2d(x, kernel, padding=4, groups=3)
+
+    expected = apply_tiled(blur, image, tile, margin)
+    assert apply_tiled(blur, image, tile, margin, into=image) is image
+    assert torch.equal(image, expected)
+
+
 @pytest.mark.parametrize("reach", [0, 1, 5, 11])
 @torch.no_grad()
 def test_a_margin_of_the_reach_is_enough(reach):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from sample_files import exif_block, scene, srgb_profile
+from sample_files import exif_block, scene, srgb_profile, xmp_packet
 
 from dirnet.errors import PictureError
 from dirnet.pictures.exif import reset_orientation
@@ -20,7 +20,7 @@ EXIF = reset_orientation(exif_block(1))
 def picture(depth=8, **other):
     levels = 2**depth - 1
     pixels = scene(dtype=np.uint8 if depth == 8 else np.uint16).astype(np.float32) / np.float32(levels)
-    return Picture(pixels, depth=depth, icc=srgb_profile(), exif=EXIF, **other)
+    return Picture(pixels, depth=depth, icc=srgb_profile(), exif=EXIF, xmp=xmp_packet(1), **other)
 
 
 def alpha(depth):
@@ -57,6 +57,7 @@ def test_lossless_formats_give_every_number_back(tmp_path, depth, with_alpha, su
         assert exif.get_ifd(0x8769)[0x8827] == 400
         assert exif.get_ifd(0x8769)[0x927C] == b"maker note"
         assert exif.get_ifd(0x8825)[2] == (48, 12, 30)
+        assert image.info["xmp"] == xmp_packet(1)
     again = read_picture(path)
     np.testing.assert_array_equal(np.rint(again.pixels * (2**kept - 1)), samples[..., :3])
     assert again.depth == kept
@@ -85,6 +86,7 @@ def test_jpeg_is_quality_95_without_chroma_subsampling(tmp_path):
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(pillows))
         assert ours.info["icc_profile"] == srgb_profile()
         assert ours.info["exif"] == EXIF
+        assert ours.info["xmp"] == xmp_packet(1)
 
 
 def test_jpeg_has_no_alpha_and_shows_white_below(tmp_path):
@@ -93,6 +95,21 @@ def test_jpeg_has_no_alpha_and_shows_white_below(tmp_path):
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.getpixel((2, 8)) == (255, 255, 255)
         assert image.getpixel((13, 8)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("with_alpha", [False, True])
+def test_floats_stay_as_they_are_in_a_tiff_and_have_16_bits_in_a_png(tmp_path, with_alpha):
+    pixels = scene(dtype=np.float32) * np.float32(1.5) - np.float32(0.2)
+    given = Picture(pixels, 32, alpha=alpha(16) if with_alpha else None, exif=EXIF)
+    write_picture(tmp_path / "a.tif", given)
+    stored = tifffile.imread(tmp_path / "a.tif")
+    assert stored.dtype == np.float32
+    np.testing.assert_array_equal(stored, np.dstack([pixels, given.alpha]) if with_alpha else pixels)
+    again = read_picture(tmp_path / "a.tif")
+    np.testing.assert_array_equal(again.pixels, pixels)
+    assert again.depth == 32
+    write_picture(tmp_path / "a.png", given)
+    np.testing.assert_array_equal(foreign_read(tmp_path / "a.png")[..., :3], np.rint(np.clip(pixels, 0, 1) * 65535))
 
 
 def test_exif_too_large_for_a_jpeg_is_left_out(tmp_path):

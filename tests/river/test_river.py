@@ -22,10 +22,10 @@ def test_public_names_are_there_and_no_others() -> None:
         dirnet.no_such_name  # noqa: B018
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_the_readme_s_python_runs(number: int, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     exec(compile(blocks[number], f"README.md, block {number}", "exec"), {})
     assert bool(capsys.readouterr().out) == (number == 0)
 

@@ -6,12 +6,15 @@ from typing import get_args
 
 import pytest
 import torch
+from sample_files import DISPLAY_P3, SRGB_CURVE, matrix_profile
 from torch import nn
 
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams, clean_settings
 from dirnet.nets.model import DiR
 from dirnet.nets.tone import Tone, contact_sheet
+from dirnet.pictures.picture import Picture
+from dirnet.pictures.space import space_of
 from dirnet.suites.draw import draw
 from dirnet.tasks import restore as module
 from dirnet.tasks.base import Batch
@@ -22,6 +25,7 @@ from dirnet.tasks.restore import (
     find_tone,
     refine,
     restore,
+    restore_in_place,
     share_left,
     tone_loss,
 )
@@ -140,6 +144,60 @@ def test_the_tone_of_a_large_picture_comes_from_all_of_it(model: DiR) -> None:
     dark[..., 160:200] *= 0.1  # a stretch between the windows of the montage
     shown, hidden = find_tone(model, image), find_tone(model, dark)
     assert (shown.log_gains - hidden.log_gains).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("tone", MODES)
+@pytest.mark.parametrize("tile", [None, 64])
+def test_strength_is_the_share_of_the_change_and_0_is_exactly_the_picture(
+    model: DiR, tone: ToneMode, tile: int | None
+) -> None:
+    image = 0.3 + 0.4 * torch.rand(1, 3, 40, 150)
+    whole, half, none = (restore(model, image, tone=tone, tile=tile, strength=share) for share in (1, 0.5, 0))
+    assert torch.equal(none, image)
+    inside = (whole > 0.01) & (whole < 0.99)  # not clipped
+    torch.testing.assert_close(half[inside], ((image + whole) / 2)[inside])
+
+
+def test_what_lies_beyond_0_and_1_is_kept_from_the_networks_and_passed_by(model: DiR) -> None:
+    image = 0.2 + 0.6 * torch.rand(1, 3, 24, 40)
+    beyond = image.clone()
+    beyond[..., 10:14, :], beyond[..., 20:24, :] = 3.0, -0.5
+    restored = restore(model, beyond)
+    assert restored[..., 10:14, :].max() > 2.5
+    assert restored[..., 10:14, :].max() <= 3
+    assert restored[..., 20:24, :].min() < -0.3
+    assert restored[..., 20:24, :].min() >= -0.5
+    clipped = restore(model, beyond.clamp(0, 1))
+    torch.testing.assert_close(restored[..., :10, :], clipped[..., :10, :], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("tile", [None, 64])
+def test_a_picture_with_a_profile_is_shown_to_the_networks_as_srgb_and_keeps_its_gamut(
+    model: DiR, tile: int | None
+) -> None:
+    space = space_of(matrix_profile(DISPLAY_P3, SRGB_CURVE))
+    assert space is not None
+    srgb = 0.3 + 0.4 * torch.rand(1, 3, 40, 150)
+    wide = space.from_srgb(srgb)
+    expected = space.from_srgb(restore(model, srgb, tile=tile))
+    restored = restore(model, wide, tile=tile, space=space)
+    torch.testing.assert_close(restored, expected, atol=1e-4, rtol=0)
+    assert (restored - restore(model, wide, tile=tile)).abs().max() > 1e-3  # the profile matters
+    green = torch.tensor([0.02, 0.98, 0.02]).view(1, 3, 1, 1) + 0.01 * torch.rand(1, 3, 24, 24)  # sRGB has none of it
+    kept = restore(model, green, space=space)
+    as_srgb = space.to_srgb(kept).mean((0, 2, 3))
+    assert as_srgb[0] < -0.05
+    assert restore(DiR("tiny").eval(), green, space=space).equal(green)
+
+
+def test_a_picture_is_restored_in_its_own_pixels(model: DiR, chelsea: torch.Tensor) -> None:
+    pixels = chelsea[0, :, :100, :110].permute(1, 2, 0).numpy().copy()
+    picture = Picture(pixels, icc=matrix_profile(DISPLAY_P3, SRGB_CURVE))
+    image = picture.to_tensor()
+    restore_in_place(model, picture, tile=64)
+    assert picture.pixels is pixels
+    expected = restore(model, image, tile=64, space=space_of(picture.icc))
+    torch.testing.assert_close(picture.to_tensor(), expected, atol=1e-6, rtol=0)
 
 
 def test_charbonnier_is_an_absolute_difference_that_is_smooth_at_0() -> None:

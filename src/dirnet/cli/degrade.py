@@ -136,7 +136,7 @@ def _photograph(picture: Picture, params: ISPParams, path: Path, room: _Room, *,
     from dirnet.pictures.dng import write_dng
     from dirnet.pictures.write import write_picture
 
-    image = torch.from_numpy(picture.pixels).permute(2, 0, 1)[None]  # no copy: they are only looked at
+    image = torch.from_numpy(picture.pixels).clamp_(0, 1).permute(2, 0, 1)[None]  # no copy: they are this picture's own
     with room.taken(image.shape[2] * image.shape[3]), torch.inference_mode():
         write_picture(path, picture.with_tensor(degrade(image, params)), force=force)
         if dng:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +26,19 @@ if TYPE_CHECKING:
     from dirnet.pictures.folders import Input
 
 
+class FormatChoice(StrEnum):
+    """What kind of file is written."""
+
+    png = "png"
+    tiff = "tiff"
+    jpeg = "jpeg"
+    webp = "webp"
+    dng = "dng"
+
+
+_SUFFIXES = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp", "dng": ".dng"}
+
+
 def restore(
     inputs: Inputs,
     out: OutFolder,
@@ -31,37 +46,50 @@ def restore(
     tone: Annotated[
         ToneChoice, typer.Option(help="Leave exposure and colour as they are, or mend them.")
     ] = ToneChoice.keep,
+    strength: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the change that is made; 0 leaves the picture as it is.")
+    ] = 1.0,
+    kind: Annotated[
+        FormatChoice | None,
+        typer.Option("--format", help="What kind of file to write.", show_default="PNG; TIFF for a TIFF"),
+    ] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Also write NAME.compare.jpg: before, after.")] = False,
     tile: Annotated[
         int | None, typer.Option(min=64, help="Work in pieces of N pixels.", show_default="by size")
     ] = None,
     device: Device = DeviceChoice.auto,
     force: Force = False,
 ) -> None:
-    """Restore pictures: noise, blocks and false colour go, the rest stays. Same stem, PNG; originals stay."""
-    import torch
-
+    """Restore pictures: noise, blocks and false colour go, the rest stays. Same stem; originals stay."""
     from dirnet.devices import pick_device, use_all_cores
     from dirnet.nets.weights import DEFAULT, load
+    from dirnet.pictures.compare import middle, side_by_side
     from dirnet.pictures.folders import for_each, output_paths
     from dirnet.pictures.read import read_picture
     from dirnet.pictures.write import write_picture
-    from dirnet.tasks.restore import restore as restore_image
+    from dirnet.tasks.restore import restore_in_place
+
+    def suffix(path: Path) -> str:
+        return _SUFFIXES[kind or ("tiff" if path.suffix.lower() in (".tif", ".tiff") else "png")]
 
     chosen = pick_device(device.value)
     use_all_cores()
     model = load(weights or DEFAULT).model.to(chosen)
     gathered = gather_inputs(inputs, out)
-    outputs = dict(zip(gathered.inputs, output_paths(gathered.inputs, out, ".png"), strict=True))
+    outputs = dict(zip(gathered.inputs, output_paths(gathered.inputs, out, suffix), strict=True))
     waiting = [item for item in gathered.inputs if force or not outputs[item].exists()]
     there = len(gathered.inputs) - len(waiting)
     if there:
         say(f"{there} results are there already and are skipped; --force writes them again.")
 
-    @torch.inference_mode()
     def work(item: Input) -> None:
-        picture = read_picture(item.path)
-        restored = restore_image(model, picture.to_tensor().to(chosen), tone=tone.value, tile=tile)
-        write_picture(outputs[item], picture.with_tensor(restored.cpu()), force=force)
+        picture, path = read_picture(item.path), outputs[item]
+        before = middle(picture) if compare else None
+        restore_in_place(model, picture, tone=tone.value, strength=strength, tile=tile)
+        beside = path.with_suffix(".compare.jpg")
+        if before is not None and (force or not beside.exists()):  # the result comes last: it says that all is done
+            write_picture(beside, side_by_side(before, middle(picture)), force=force)
+        write_picture(path, picture, force=force)
 
     with progress("restoring", len(waiting)) as advance:
         tally = for_each(waiting, work, skipped=gathered.skipped + there, advance=advance)

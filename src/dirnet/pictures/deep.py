@@ -5,6 +5,7 @@ Pillow reads such PNG, TIFF, PPM, JPEG 2000 and AVIF files as 8 bit without a wo
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from dirnet.errors import PictureError
 from dirnet.pictures.codecs import photo_library, quiet_pillow
+from dirnet.pictures.exif import XMP
 from dirnet.pictures.picture import Pixels
 
 HEAD_BYTES = 65536
@@ -43,6 +45,15 @@ def tiff_tags(path: Path) -> ImageFileDirectory_v2:
     return tags
 
 
+def xmp_of_tiff(path: Path) -> bytes | None:
+    """XMP packet of a TIFF, or of a RAW file built as one."""
+    # The picture counts: a broken note about it is left out.
+    with contextlib.suppress(Exception):
+        packet = tiff_tags(path).get(XMP)
+        return packet if isinstance(packet, bytes) else bytes(packet) if packet else None
+    return None
+
+
 def is_deep(path: Path, head: bytes) -> bool:
     """Whether the file at `path`, whose first `HEAD_BYTES` are `head`, holds more than eight bits a channel."""
     if is_tiff(head):
@@ -69,8 +80,8 @@ def read_deep_png(path: Path) -> Pixels:
     return samples
 
 
-def read_deep_tiff(path: Path, max_pixels: int) -> tuple[Pixels, int, bytes | None]:
-    """(H, W, 1..4) float32 as above, orientation and ICC profile of the first page; floats are clipped to 0..1."""
+def read_deep_tiff(path: Path, max_pixels: int) -> tuple[Pixels, int, int, bytes | None]:
+    """(H, W, 1..4) float32 as above, depth (16, or 32 for floats, which stay as they are), orientation, ICC profile."""
     with photo_library("tifffile").TiffFile(path) as tiff:
         page = tiff.pages[0]
         check_size(path, page.imagewidth, page.imagelength, max_pixels)
@@ -78,6 +89,7 @@ def read_deep_tiff(path: Path, max_pixels: int) -> tuple[Pixels, int, bytes | No
         samples = page.asarray()
         if page.axes == "SYX":
             samples = np.moveaxis(samples, 0, 2)
+        depth = 32 if samples.dtype.kind == "f" else 16
         samples = _to_unit(path, np.atleast_3d(samples), page.bitspersample)
         if page.photometric == 0:
             samples[..., 0] = 1 - samples[..., 0]
@@ -88,7 +100,8 @@ def read_deep_tiff(path: Path, max_pixels: int) -> tuple[Pixels, int, bytes | No
         if not extra or extra[0] == 0:
             samples = samples[..., :colours]
         orientation = page.tags.get(274)
-        return samples[..., : colours + 1], int(orientation.value) if orientation else 1, page.iccprofile
+        turn = int(orientation.value) if orientation else 1
+        return samples[..., : colours + 1], depth, turn, page.iccprofile
 
 
 def check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
@@ -116,6 +129,8 @@ def _to_unit(path: Path, samples: np.ndarray, bits: int) -> Pixels:
         return samples.astype(np.float32) / np.float32(2**bits - 1)
     if samples.dtype.kind != "f":
         raise PictureError(f"{path} cannot be read", got=f"{samples.dtype} samples", wanted="unsigned or float samples")
-    if not np.isfinite(samples).all():
+    with np.errstate(over="ignore"):
+        floats = samples.astype(np.float32)
+    if not np.isfinite(floats).all():
         raise PictureError(f"{path} holds pixels that are no numbers", got="NaN or infinity")
-    return np.clip(samples, 0, 1).astype(np.float32)
+    return floats

@@ -1,4 +1,4 @@
-"""Mosaic -> DNG that LibRaw, and all that is built on it, reads back bit for bit."""
+"""Mosaic -> DNG that LibRaw reads back bit for bit; a finished picture -> linear DNG."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL.TiffImagePlugin import IFDRational
 
 from dirnet.errors import PictureError
 from dirnet.files import replacing
 from dirnet.isp.color import SRGB_TO_XYZ
 from dirnet.isp.sensor_data import Mosaic
+from dirnet.isp.tone import srgb_decode
 from dirnet.pictures.codecs import failures_as, photo_library
+from dirnet.pictures.picture import Picture
+from dirnet.pictures.space import space_of
+from dirnet.pictures.tiff import write_tiff
 from dirnet.pictures.write import check_free
 
 MIN_SIDE = 22  # LibRaw refuses smaller ones
 _BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _SRATIONAL, _DOUBLE = 1, 2, 3, 4, 5, 10, 12
 _MILLIONTHS = 1_000_000
-_CFA_PHOTOMETRIC = 32803
+_CFA_PHOTOMETRIC, _LINEAR_PHOTOMETRIC = 32803, 34892
 _D65 = 21
 
 
@@ -61,6 +66,31 @@ def write_dng(path: Path, mosaic: Mosaic, *, white_level: int = 16383, force: bo
             metadata=None,
             software="dirnet",
         )
+
+
+def write_linear_dng(path: Path, picture: Picture, notes: dict[int, Any]) -> None:
+    """Write a picture as light, 16 bits of linear sRGB, for programs that develop DNGs; what sRGB has not is clipped.
+
+    Alpha has no place there. `notes`: tags of the main directory, as of `write_tiff`.
+    """
+    space = space_of(picture.icc)
+    image = picture.to_tensor()
+    light = srgb_decode((space.to_srgb(image) if space else image).clamp(0, 1))
+    samples = (light[0].permute(1, 2, 0).numpy() * np.float32(65535)).round().astype(np.uint16)
+    matrix = np.linalg.inv(SRGB_TO_XYZ)
+    linear = {
+        262: _LINEAR_PHOTOMETRIC,
+        50706: bytes((1, 4, 0, 0)),  # DNGVersion
+        50707: bytes((1, 1, 0, 0)),  # DNGBackwardVersion
+        50708: "dirnet",  # UniqueCameraModel
+        50717: (65535,) * 3,  # WhiteLevel
+        50721: tuple(
+            IFDRational(round(float(value) * _MILLIONTHS), _MILLIONTHS) for value in matrix.flat
+        ),  # ColorMatrix1
+        50728: (IFDRational(1),) * 3,  # AsShotNeutral
+        50778: _D65,  # CalibrationIlluminant1
+    }
+    write_tiff(path, samples, None, notes | linear, compressed=False)
 
 
 def _tags(mosaic: Mosaic, black: int, white: int) -> list[tuple[int, int, int, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from dirnet.pictures.codecs import quiet_pillow
 
 EXIF_HEAD = b"Exif\0\0"
 ORIENTATION = ExifTags.Base.Orientation.value
+XMP = ExifTags.Base.XMLPacket.value
+_TURNED = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))[2-8]")
 _DIRECTORIES = (ExifTags.IFD.Exif.value, ExifTags.IFD.GPSInfo.value)
 # Tags of the main directory that speak of the photograph; all others speak of how the file stores it.
 _ABOUT_THE_PHOTOGRAPH = (
@@ -65,6 +68,11 @@ def reset_orientation(exif: bytes) -> bytes | None:
         struct.pack_into(order + "L", body, start + 2 + 12 * count, 0)  # no second directory: that is the thumbnail
         return EXIF_HEAD + bytes(body)
     return None
+
+
+def reset_xmp_orientation(xmp: bytes) -> bytes:
+    """The same XMP packet with orientation 1; every other byte stays in its place."""
+    return _TURNED.sub(rb"\g<1>1", xmp)
 
 
 def exif_of_tiff(path: Path) -> bytes | None:

@@ -63,8 +63,8 @@ def _files_within(folder: Path) -> Iterator[Path]:
         yield from (path for path in paths if path.is_file())
 
 
-def output_paths(inputs: Sequence[Input], out: Path, suffix: str) -> list[Path]:
-    """The path under `out` for each input: sub-folders mirrored, same stem, `suffix` (".png").
+def output_paths(inputs: Sequence[Input], out: Path, suffix: str | Callable[[Path], str]) -> list[Path]:
+    """The path under `out` for each input: sub-folders mirrored, same stem, `suffix` (".png", or by its path).
 
     No two are equal, none is an input, on file systems that ignore case too: `name.png`, else `name.jpg.png`, else
     `name.jpg.2.png` and so on.
@@ -72,7 +72,8 @@ def output_paths(inputs: Sequence[Input], out: Path, suffix: str) -> list[Path]:
     taken = {_identity(given.path) for given in inputs}
     outputs = []
     for given in inputs:
-        output = next(path for path in _candidates(out / given.relative, suffix) if _identity(path) not in taken)
+        ending = suffix if isinstance(suffix, str) else suffix(given.path)
+        output = next(path for path in _candidates(out / given.relative, ending) if _identity(path) not in taken)
         taken.add(_identity(output))
         outputs.append(output)
     return outputs

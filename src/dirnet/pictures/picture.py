@@ -10,17 +10,19 @@ import numpy.typing as npt
 import torch
 
 Pixels = npt.NDArray[np.float32]
+STRIP = 256  # rows that are converted at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
     """One upright photograph.
 
-    pixels: (H, W, 3) float32, 0..1, encoded as in the file: sRGB, or the space that `icc` describes.
-    depth: 8 or 16, bits a channel of the source; what is written has as many, where the format can hold them.
+    pixels: (H, W, 3) float32, encoded as in the file: sRGB, or the space that `icc` describes. 0..1; those of a float
+    TIFF are as they are, beyond 0 and 1 too.
+    depth: bits a channel of the source: 8, 16, or 32 for floats; what is written has as many, if the format holds them.
     alpha: (H, W) float32, 0..1, straight, or None.
     grayscale: the source had one channel, repeated in `pixels`; it is written as one channel again.
-    icc, exif: blocks of the source; `exif` begins with `Exif\\0\\0`, its orientation is 1.
+    icc, exif, xmp: blocks of the source; `exif` begins with `Exif\\0\\0`; the orientation in both notes is 1.
     source: the file it was read from, which is never overwritten unasked.
     """
 
@@ -30,13 +32,14 @@ class Picture:
     grayscale: bool = False
     icc: bytes | None = None
     exif: bytes | None = None
+    xmp: bytes | None = None
     source: Path | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
             raise ValueError(f"pixels: got shape {self.pixels.shape}; wanted (H, W, 3)")
-        if self.depth not in (8, 16):
-            raise ValueError(f"depth: got {self.depth}; wanted 8 or 16")
+        if self.depth not in (8, 16, 32):
+            raise ValueError(f"depth: got {self.depth}; wanted 8, 16 or 32")
         if self.alpha is not None and self.alpha.shape != self.pixels.shape[:2]:
             raise ValueError(f"alpha: got shape {self.alpha.shape}; wanted {self.pixels.shape[:2]}")
 
@@ -45,8 +48,15 @@ class Picture:
         return replace(self, pixels=np.ascontiguousarray(pixels, dtype=np.float32))
 
     def to_tensor(self) -> torch.Tensor:
-        """The pixels as a (1, 3, H, W) float32 tensor of its own memory."""
-        return torch.from_numpy(self.pixels.transpose(2, 0, 1)[None].copy())
+        """The pixels as a (1, 3, H, W) float32 tensor of its own memory, clipped to 0..1."""
+        return torch.from_numpy(self.pixels.transpose(2, 0, 1)[None].copy()).clamp_(0, 1)
+
+    def on_white(self) -> Picture:
+        """The same picture laid on white, without alpha."""
+        if self.alpha is None:
+            return self
+        alpha = self.alpha[..., None]
+        return replace(self.with_pixels(self.pixels * alpha + 1 - alpha), alpha=None)
 
     def with_tensor(self, tensor: torch.Tensor) -> Picture:
         """The same picture with the pixels of a (1, 3, H, W) tensor on any device."""

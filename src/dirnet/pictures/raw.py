@@ -13,8 +13,8 @@ from dirnet.errors import PictureError
 from dirnet.isp.color import SRGB_TO_XYZ
 from dirnet.isp.sensor_data import CFA_PATTERNS, Mosaic
 from dirnet.pictures.codecs import failures_as, photo_library
-from dirnet.pictures.deep import check_size
-from dirnet.pictures.exif import exif_of_tiff, turn_upright
+from dirnet.pictures.deep import check_size, xmp_of_tiff
+from dirnet.pictures.exif import exif_of_tiff, reset_xmp_orientation, turn_upright
 from dirnet.pictures.picture import Picture
 
 _FLIP_TO_EXIF = (1, 2, 4, 3, 5, 8, 6, 7)  # LibRaw's flip 0..7 -> EXIF orientation
@@ -144,6 +144,7 @@ def _noted_matrix(rationals: Sequence[int] | None) -> np.ndarray | None:
 
 
 def as_picture(developed: torch.Tensor, exposure: Mosaic, path: Path) -> Picture:
-    """What was developed (1, 3, H, W) from the RAW file at `path`, upright, as a Picture of 16 bits with its EXIF."""
+    """What was developed (1, 3, H, W) from the RAW file at `path`, upright, as a Picture of 16 bits with its notes."""
     pixels = turn_upright(developed.detach()[0].permute(1, 2, 0).float().cpu().numpy(), exposure.orientation)
-    return Picture(np.ascontiguousarray(pixels), depth=16, exif=exif_of_tiff(path), source=path)
+    xmp = reset_xmp_orientation(xmp_of_tiff(path) or b"") or None
+    return Picture(np.ascontiguousarray(pixels), depth=16, exif=exif_of_tiff(path), xmp=xmp, source=path)

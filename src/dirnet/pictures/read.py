@@ -22,9 +22,16 @@ from dirnet.pictures.deep import (
     read_deep_png,
     read_deep_tiff,
     tiff_tags,
+    xmp_of_tiff,
 )
-from dirnet.pictures.exif import ORIENTATION, exif_of_tiff, reset_orientation, turn_upright
-from dirnet.pictures.picture import Picture, Pixels
+from dirnet.pictures.exif import (
+    ORIENTATION,
+    exif_of_tiff,
+    reset_orientation,
+    reset_xmp_orientation,
+    turn_upright,
+)
+from dirnet.pictures.picture import STRIP, Picture, Pixels
 
 MAX_PIXELS = 256_000_000
 # fmt: off
@@ -61,8 +68,8 @@ def read_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
         if _is_raw(path, head):
             return _read_developed(path, max_pixels)
         if is_tiff(head) and is_deep(path, head):
-            channels, orientation, icc = read_deep_tiff(path, max_pixels)
-            return _picture(channels, 16, orientation, icc, exif_of_tiff(path), path)
+            channels, depth, orientation, icc = read_deep_tiff(path, max_pixels)
+            return _picture(channels, depth, orientation, icc, exif_of_tiff(path), xmp_of_tiff(path), path)
         return _read_with_pillow(path, head, max_pixels)
 
 
@@ -94,8 +101,10 @@ def _read_with_pillow(path: Path, head: bytes, max_pixels: int) -> Picture:
                 )
             channels = read_deep_png(path) if deep else _to_channels(image)
             icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
-            exif = exif_of_tiff(path) if is_tiff(head) else image.info.get("exif")
-            return _picture(channels, 16 if deep else 8, _orientation(image), icc, exif, path)
+            exif, xmp = image.info.get("exif"), image.info.get("xmp")
+            if is_tiff(head):
+                exif, xmp = exif_of_tiff(path), xmp_of_tiff(path)
+            return _picture(channels, 16 if deep else 8, _orientation(image), icc, exif, xmp, path)
     except UnidentifiedImageError as error:
         raise PictureError(
             f"{path} is no picture that can be read", wanted="JPEG, PNG, TIFF, RAW and the like"
@@ -115,17 +124,24 @@ def _own_pixel_limit(max_pixels: int) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = theirs
 
 
+def picture_of(image: Image.Image) -> Picture:
+    """An opened image of 8 bits as a Picture, not turned."""
+    return _picture(_to_channels(image), 8, 1, image.info.get("icc_profile"), None, None, None)
+
+
 def _to_channels(image: Image.Image) -> Pixels:
-    """(H, W, 1..4) float32, 0..1: gray, gray + alpha, RGB or RGB + alpha."""
+    """(H, W, 1..4) float32, 0..1: gray, gray + alpha, RGB or RGB + alpha; in strips, which spares memory."""
     image.load()
     if image.mode == "CMYK":
-        plain = _from_cmyk(image)
-    elif image.mode in ("1", "L", "LA", "La"):
-        plain = image.convert("LA" if image.has_transparency_data else "L")
-    else:
-        plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    samples = np.atleast_3d(np.asarray(plain)).astype(np.float32)
-    samples /= np.float32(255)
+        image = _from_cmyk(image)
+    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    if image.has_transparency_data:
+        mode += "A"
+    samples: Pixels = np.empty((image.height, image.width, len(mode)), np.float32)
+    for top in range(0, image.height, STRIP):
+        rows = samples[top : top + STRIP]
+        strip = image.crop((0, top, image.width, top + len(rows))).convert(mode)
+        np.divide(np.asarray(strip).reshape(rows.shape), 255, out=rows, dtype=np.float32)
     return samples
 
 
@@ -148,7 +164,13 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _picture(
-    channels: Pixels, depth: int, orientation: int, icc: bytes | None, exif: bytes | None, source: Path
+    channels: Pixels,
+    depth: int,
+    orientation: int,
+    icc: bytes | None,
+    exif: bytes | None,
+    xmp: bytes | None,
+    source: Path | None,
 ) -> Picture:
     channels = turn_upright(channels, orientation)
     grayscale = channels.shape[2] < 3
@@ -159,5 +181,6 @@ def _picture(
         grayscale=grayscale,
         icc=icc if icc and icc[36:40] == b"acsp" and icc[16:20] == (b"GRAY" if grayscale else b"RGB ") else None,
         exif=reset_orientation(exif) if exif else None,
+        xmp=reset_xmp_orientation(xmp) if xmp else None,
         source=source,
     )

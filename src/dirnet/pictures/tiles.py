@@ -12,12 +12,17 @@ GRID = 8  # tiles begin on multiples of it, so that networks which fold pixels i
 
 
 def apply_tiled(
-    function: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor, tile: int, margin: int
+    function: Callable[[torch.Tensor], torch.Tensor],
+    image: torch.Tensor,
+    tile: int,
+    margin: int,
+    into: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """`function` of `image` (1, C, H, W), computed on tiles of `tile` px that see `margin` px more on inner sides.
 
     `function` maps (1, C, h, w) to (1, D, h, w). The result is that of the whole image if it reaches no further than
-    `margin`. Both lengths are rounded up to multiples of 8; the output lies on the device `function` answers on.
+    `margin`. Both lengths are rounded up to multiples of 8. The result is written to `into`, which may be `image`
+    itself; where there is none, to a new tensor on the device `function` answers on.
     """
     if image.ndim != 4 or image.shape[0] != 1 or not image.numel():
         raise ValueError(f"image: got shape {tuple(image.shape)}; wanted (1, C, H, W)")
@@ -27,12 +32,17 @@ def apply_tiled(
         )
     tile, margin = -(-tile // GRID) * GRID, -(-margin // GRID) * GRID
     height, width = image.shape[2:]
-    output: torch.Tensor | None = None
+    output, above = (
+        into,
+        image[:, :, :0],
+    )  # above: the last rows as they were, which a result may have taken the place of
     for top in range(0, height, tile):
+        bottom, before = min(top + tile, height), above.shape[2]
+        rows = torch.cat((above, image[:, :, top : bottom + margin]), 2)
+        above = rows[:, :, max(before + bottom - top - margin, 0) : before + bottom - top].clone()
         for left in range(0, width, tile):
-            seen_top, seen_left = max(top - margin, 0), max(left - margin, 0)
-            bottom, right = min(top + tile, height), min(left + tile, width)
-            seen = image[:, :, seen_top : bottom + margin, seen_left : right + margin]
+            seen_left, right = max(left - margin, 0), min(left + tile, width)
+            seen = rows[:, :, :, seen_left : right + margin]
             answer = function(seen)
             if answer.shape[2:] != seen.shape[2:]:
                 raise ValueError(
@@ -40,7 +50,7 @@ def apply_tiled(
                 )
             if output is None:
                 output = answer.new_empty(1, answer.shape[1], height, width)
-            core = answer[:, :, top - seen_top : bottom - seen_top, left - seen_left : right - seen_left]
+            core = answer[:, :, before : before + bottom - top, left - seen_left : right - seen_left]
             output[:, :, top:bottom, left:right] = core
     assert output is not None
     return output

@@ -6,25 +6,29 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from dirnet.errors import PictureError
 from dirnet.files import replacing
 from dirnet.pictures.codecs import failures_as, photo_library
-from dirnet.pictures.exif import EXIF_HEAD, parse_exif
-from dirnet.pictures.picture import Picture
+from dirnet.pictures.exif import EXIF_HEAD, XMP, parse_exif
+from dirnet.pictures.picture import STRIP, Picture
 from dirnet.pictures.tiff import write_tiff
 
-_JPEG_MARKER_BYTES = 65533
+_JPEG_MARKER_BYTES, _JPEG_XMP_BYTES = 65533, 65504
+_PNG_XMP_HEAD = b"XML:com.adobe.xmp\0\0\0\0\0"
 
 
 def write_picture(path: Path, picture: Picture, *, force: bool = False) -> None:
-    """Write PNG, JPEG (quality 95, 4:4:4), TIFF or WebP (lossless), by the suffix of `path`.
+    """Write PNG, JPEG (quality 95, 4:4:4), TIFF, WebP (lossless) or linear DNG, by the suffix of `path`.
 
-    16 bits stay 16 in PNG and TIFF; alpha, ICC and EXIF are kept where the format can hold them (JPEG has no alpha:
-    the picture is laid on white). Raises PictureError for another suffix and for a file that is there, unless `force`.
+    16 bits stay 16 in PNG and TIFF, floats stay floats in TIFF; alpha, ICC, EXIF and XMP are kept where the format can
+    hold them (JPEG has no alpha: the picture is laid on white). Raises PictureError for another suffix and for a file
+    that is there, unless `force`.
     """
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
@@ -46,15 +50,20 @@ def check_free(path: Path, source: Path | None = None, *, force: bool = False) -
 
 def _png(path: Path, picture: Picture) -> None:
     if picture.depth == 8:
-        _as_image(picture).save(path, "PNG", icc_profile=picture.icc, exif=picture.exif or b"")
+        notes = PngInfo()
+        if picture.xmp:
+            notes.add(b"iTXt", _PNG_XMP_HEAD + picture.xmp)
+        image_of(picture).save(path, "PNG", icc_profile=picture.icc, exif=picture.exif or b"", pnginfo=notes)
         return
     png = memoryview(photo_library("imagecodecs").png_encode(_samples(picture, 16)))
     with path.open("wb") as file:
-        file.write(png[:33])  # signature and header; profile and EXIF must stand before the pixels
+        file.write(png[:33])  # signature and header; profile and notes must stand before the pixels
         if picture.icc:
             file.write(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.icc)))
         if picture.exif:
             file.write(_chunk(b"eXIf", picture.exif.removeprefix(EXIF_HEAD)))
+        if picture.xmp:
+            file.write(_chunk(b"iTXt", _PNG_XMP_HEAD + picture.xmp))
         file.write(png[33:])
 
 
@@ -64,29 +73,39 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 def _jpeg(path: Path, picture: Picture) -> None:
     exif = picture.exif if picture.exif and len(picture.exif) <= _JPEG_MARKER_BYTES else b""
-    if picture.alpha is not None:
-        alpha = picture.alpha[..., None]
-        picture = picture.with_pixels(picture.pixels * alpha + 1 - alpha)
-    image = _as_image(picture, with_alpha=False)
-    image.save(path, "JPEG", quality=95, subsampling=0, icc_profile=picture.icc, exif=exif)
+    xmp = picture.xmp if picture.xmp and len(picture.xmp) <= _JPEG_XMP_BYTES else b""
+    image = image_of(picture.on_white())
+    image.save(path, "JPEG", quality=95, subsampling=0, icc_profile=picture.icc, exif=exif, xmp=xmp)
 
 
 def _webp(path: Path, picture: Picture) -> None:
     icc = None if picture.grayscale else picture.icc  # WebP has no gray: it is written as RGB
-    _as_image(picture).save(path, "WEBP", lossless=True, exact=True, icc_profile=icc or b"", exif=picture.exif or b"")
+    notes = {"icc_profile": icc or b"", "exif": picture.exif or b"", "xmp": picture.xmp or b""}
+    image_of(picture).save(path, "WEBP", lossless=True, exact=True, **notes)
 
 
 def _tiff(path: Path, picture: Picture) -> None:
-    exif = parse_exif(picture.exif) if picture.exif else {}
-    write_tiff(path, _samples(picture, picture.depth), picture.icc, exif)
+    write_tiff(path, _samples(picture, picture.depth), picture.icc, _notes(picture))
 
 
-def _samples(picture: Picture, bits: int, *, with_alpha: bool = True) -> np.ndarray:
-    """(H, W) or (H, W, 2..4) unsigned integers, as the format wants them."""
-    colours, alpha = 1 if picture.grayscale else 3, picture.alpha if with_alpha else None
-    shape = (*picture.pixels.shape[:2], colours + (alpha is not None))
-    samples: np.ndarray = np.empty(shape, np.uint8 if bits == 8 else np.uint16)
-    for row, (pixels, levels) in enumerate(zip(picture.pixels, samples, strict=True)):
+def _dng(path: Path, picture: Picture) -> None:
+    from dirnet.pictures.dng import write_linear_dng  # which asks `check_free` here
+
+    write_linear_dng(path, picture, _notes(picture))
+
+
+def _notes(picture: Picture) -> dict[int, Any]:
+    notes = parse_exif(picture.exif) if picture.exif else {}
+    return {**notes, XMP: picture.xmp} if picture.xmp else notes
+
+
+def _samples(picture: Picture, bits: int, rows: slice = slice(None)) -> np.ndarray:
+    """(H, W) or (H, W, 2..4) unsigned integers, or floats of 32 bits, as the format wants them; of some rows."""
+    colours, chosen = 1 if picture.grayscale else 3, picture.pixels[rows]
+    alpha = None if picture.alpha is None else picture.alpha[rows]
+    shape = (*chosen.shape[:2], colours + (alpha is not None))
+    samples: np.ndarray = np.empty(shape, {8: np.uint8, 16: np.uint16, 32: np.float32}[bits])
+    for row, (pixels, levels) in enumerate(zip(chosen, samples, strict=True)):
         levels[:, :colours] = _levels(pixels.mean(axis=1, keepdims=True) if picture.grayscale else pixels, bits)
         if alpha is not None:
             levels[:, colours] = _levels(alpha[row], bits)
@@ -94,11 +113,16 @@ def _samples(picture: Picture, bits: int, *, with_alpha: bool = True) -> np.ndar
 
 
 def _levels(values: np.ndarray, bits: int) -> np.ndarray:
-    return np.rint(np.clip(values, 0, 1) * np.float32(2**bits - 1))
+    return values if bits == 32 else np.rint(np.clip(values, 0, 1) * np.float32(2**bits - 1))
 
 
-def _as_image(picture: Picture, *, with_alpha: bool = True) -> Image.Image:
-    return Image.fromarray(_samples(picture, 8, with_alpha=with_alpha))
+def image_of(picture: Picture) -> Image.Image:
+    """The picture as an image of 8 bits: L, LA, RGB or RGBA; made in strips, which spares memory."""
+    height, width = picture.pixels.shape[:2]
+    image = Image.new(("L" if picture.grayscale else "RGB") + "A" * (picture.alpha is not None), (width, height))
+    for top in range(0, height, STRIP):
+        image.paste(Image.fromarray(_samples(picture, 8, slice(top, top + STRIP))), (0, top))
+    return image
 
 
 _WRITERS: dict[str, Callable[[Path, Picture], None]] = {
@@ -108,4 +132,5 @@ _WRITERS: dict[str, Callable[[Path, Picture], None]] = {
     ".tif": _tiff,
     ".tiff": _tiff,
     ".webp": _webp,
+    ".dng": _dng,
 }

@@ -9,8 +9,10 @@ import torch
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams
 from dirnet.nets.blocks import pad_to_multiple
-from dirnet.nets.model import MONTAGE_SIDE, DiR, Representation, Statistics
+from dirnet.nets.model import MONTAGE_SIDE, DiR, Representation, Statistics, montage
 from dirnet.nets.tone import Tone, contact_sheet
+from dirnet.pictures.picture import Picture
+from dirnet.pictures.space import Space, space_of
 from dirnet.pictures.tiles import apply_tiled
 from dirnet.tasks.base import Batch, TaskLoss
 
@@ -21,9 +23,9 @@ MARGIN = 128  # more than the networks can see around a pixel
 FLOOR = 5e-4  # squared error of a picture in which as good as nothing is wrong
 
 
-def find_tone(model: DiR, image: torch.Tensor) -> Tone:
-    """The tone that a whole picture (B, 3, H, W) of any size needs."""
-    return model.tone(contact_sheet(pad_to_multiple(image)))
+def find_tone(model: DiR, image: torch.Tensor, space: Space | None = None) -> Tone:
+    """The tone that a whole picture (B, 3, H, W) of any size needs; of its own space, sRGB where None."""
+    return model.tone(_in_srgb(model, contact_sheet(pad_to_multiple(image)), space).clamp(0, 1))
 
 
 def tone_loss(model: DiR, sheets: torch.Tensor, spoiled: torch.Tensor, params: ISPParams) -> torch.Tensor:
@@ -49,26 +51,63 @@ def refine(
     return image + model.decode(representation, (image.shape[2], image.shape[3])), representation
 
 
-def restore(model: DiR, image: torch.Tensor, *, tone: ToneMode = "keep", tile: int | None = None) -> torch.Tensor:
-    """Restore pictures (B, 3, H, W) sRGB 0..1, any size -> the same shape, clipped to 0..1.
+def restore(
+    model: DiR,
+    image: torch.Tensor,
+    *,
+    tone: ToneMode = "keep",
+    strength: float = 1.0,
+    tile: int | None = None,
+    space: Space | None = None,
+    into: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Restore pictures (B, 3, H, W) sRGB 0..1, any size -> the same shape, within 0..1 or as far beyond as they were.
 
-    tone: "keep" leaves exposure and colour as they are, "repair" mends them too, once the detail is mended. tile: side
-    of the pieces a single large picture is worked in; chosen by itself where None. Beyond 512 pixels the global
-    statistics come from a montage, so pieces and whole give the same picture.
+    tone: "keep" leaves exposure and colour as they are, "repair" mends them too, once the detail is mended. strength:
+    share of the change that is made; 0 gives exactly the picture. tile: side of the pieces a single large picture is
+    worked in; chosen by itself where None. Beyond 512 pixels the global statistics come from a montage, so pieces and
+    whole give the same picture. space: whose colours the pixels are, sRGB where None. into: where the result is
+    written, `image` itself if it may be lost. The model may be on another device than the picture.
     """
     h, w = image.shape[2:]
     if tile is None and h * w > WHOLE_PIXELS:
         tile = TILE
     if tile and len(image) > 1:
-        return torch.cat([restore(model, one[None], tone=tone, tile=tile) for one in image])
-    statistics = model.statistics(image) if tile or max(h, w) > MONTAGE_SIDE else None
+        each = [restore(model, one[None], tone=tone, strength=strength, tile=tile, space=space) for one in image]
+        return torch.cat(each, out=into)
+    statistics, found = None, find_tone(model, image, space) if tone == "repair" else None
+    if tile or max(h, w) > MONTAGE_SIDE:
+        statistics = model.statistics(_in_srgb(model, montage(image), space).clamp(0, 1))
+
+    def mend(part: torch.Tensor) -> torch.Tensor:
+        given = _in_srgb(model, part, space)
+        shown = given.clamp(0, 1)  # what sRGB has not is kept from the networks, and passed by
+        mended = refine(model, shown, statistics)[0] + (given - shown)
+        if found is not None:
+            mended = found.repair(mended)
+        mended, given = mended.to(part.device), given.to(part.device)
+        if space:
+            mended = part + (space.from_srgb(mended) - space.from_srgb(given))
+        mended = torch.lerp(part, mended, strength)
+        return torch.minimum(torch.maximum(mended, part.clamp(max=0)), part.clamp(min=1))
+
     if tile:
-        refined = apply_tiled(lambda part: refine(model, part, statistics)[0], image, tile, MARGIN)
-    else:
-        refined, _ = refine(model, image, statistics)
-    if tone == "repair":
-        refined = find_tone(model, image).repair(refined)
-    return refined.clamp(0, 1)
+        return apply_tiled(mend, image, tile, MARGIN, into)
+    return mend(image) if into is None else into.copy_(mend(image))
+
+
+@torch.inference_mode()
+def restore_in_place(
+    model: DiR, picture: Picture, *, tone: ToneMode = "keep", strength: float = 1.0, tile: int | None = None
+) -> None:
+    """Restore a picture in its own pixels, which saves the memory of a second; through the space of its profile."""
+    image = torch.from_numpy(picture.pixels).permute(2, 0, 1)[None]
+    restore(model, image, tone=tone, strength=strength, tile=tile, space=space_of(picture.icc), into=image)
+
+
+def _in_srgb(model: DiR, image: torch.Tensor, space: Space | None) -> torch.Tensor:
+    """The picture as sRGB, not clipped, where the model is."""
+    return (space.to_srgb(image) if space else image).to(next(model.parameters()).device)
 
 
 class Restoration:
