@@ -49,23 +49,30 @@ def refine(
     return image + model.decode(representation, (image.shape[2], image.shape[3])), representation
 
 
-def restore(model: DiR, image: torch.Tensor, *, tone: ToneMode = "keep", tile: int | None = None) -> torch.Tensor:
-    """Restore pictures (B, 3, H, W) sRGB 0..1, any size -> the same shape, clipped to 0..1.
+def mend(model: DiR, image: torch.Tensor, tile: int | None = None) -> torch.Tensor:
+    """`refine` for pictures (B, 3, H, W) of any size; exactly the picture where the model is untrained.
 
-    tone: "keep" leaves exposure and colour as they are, "repair" mends them too, once the detail is mended. tile: side
-    of the pieces a single large picture is worked in; chosen by itself where None. Beyond 512 pixels the global
-    statistics come from a montage, so pieces and whole give the same picture.
+    tile: side of the pieces a single large picture is worked in; chosen by itself where None. Beyond 512 pixels the
+    global statistics come from a montage, so pieces and whole give the same picture.
     """
     h, w = image.shape[2:]
     if tile is None and h * w > WHOLE_PIXELS:
         tile = TILE
     if tile and len(image) > 1:
-        return torch.cat([restore(model, one[None], tone=tone, tile=tile) for one in image])
+        return torch.cat([mend(model, one[None], tile) for one in image])
     statistics = model.statistics(image) if tile or max(h, w) > MONTAGE_SIDE else None
     if tile:
-        refined = apply_tiled(lambda part: refine(model, part, statistics)[0], image, tile, MARGIN)
-    else:
-        refined, _ = refine(model, image, statistics)
+        return apply_tiled(lambda part: refine(model, part, statistics)[0], image, tile, MARGIN)
+    return refine(model, image, statistics)[0]
+
+
+def restore(model: DiR, image: torch.Tensor, *, tone: ToneMode = "keep", tile: int | None = None) -> torch.Tensor:
+    """Restore pictures (B, 3, H, W) sRGB 0..1, any size -> the same shape, clipped to 0..1.
+
+    tone: "keep" leaves exposure and colour as they are, "repair" mends them too, once the detail is mended; tile: see
+    `mend`.
+    """
+    refined = mend(model, image, tile)
     if tone == "repair":
         refined = find_tone(model, image).repair(refined)
     return refined.clamp(0, 1)
