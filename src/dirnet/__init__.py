@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dirnet.suites.draw import draw
     from dirnet.suites.suites import SUITES, Suite
     from dirnet.suites.transform import Degrade, DegradedDataset
+    from dirnet.tasks.attach import attach
+    from dirnet.tasks.networks import load_network
     from dirnet.tasks.restore import restore
     from dirnet.tasks.restorer import load
 
@@ -33,10 +35,12 @@ _HOMES = {
     "Representation": "nets.model",
     "SUITES": "suites.suites",
     "Suite": "suites.suites",
+    "attach": "tasks.attach",
     "degrade": "isp.camera",
     "develop": "isp.develop",
     "draw": "suites.draw",
     "load": "tasks.restorer",
+    "load_network": "tasks.networks",
     "read_picture": "pictures.read",
     "render": "isp.camera",
     "restore": "tasks.restore",
@@ -55,10 +59,12 @@ __all__ = [
     "Representation",
     "Suite",
     "__version__",
+    "attach",
     "degrade",
     "develop",
     "draw",
     "load",
+    "load_network",
     "read_picture",
     "render",
     "restore",

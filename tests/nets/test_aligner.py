@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dirnet.nets.aligner import Aligner
+from dirnet.nets.aligner import Aligner, FeatureAligner
 from dirnet.nets.blocks import channel_statistics, zero
 
 WIDTH, REFERENCE_WIDTH = 6, 4
@@ -77,3 +77,20 @@ def test_statistics_of_the_whole_picture_are_what_its_parts_go_by(baseline: torc
     torch.testing.assert_close(part[..., :3], whole[..., :3])  # the last four see the cut
     alone, _ = aligner(baseline[..., :7], pilot[..., :7])
     assert (alone[..., :3] - whole[..., :3]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (6, 9)])
+def test_inside_a_network_it_starts_at_the_pilot_exactly(size: tuple[int, int]) -> None:
+    aligner = FeatureAligner(4, 6)
+    pilot = 50 * torch.randn(2, 6, *size)
+    assert torch.equal(aligner(torch.randn(2, 4, *size), pilot), pilot)
+
+
+def test_inside_a_network_the_scale_of_the_maps_does_not_matter() -> None:
+    aligner = FeatureAligner(4, 6)
+    nn.init.normal_(aligner.local[-1].weight, std=0.1)
+    baseline, pilot = torch.randn(2, 4, 8, 8), torch.randn(2, 6, 8, 8)
+    change = aligner(baseline, pilot) - pilot
+    larger = aligner(baseline, 1000 * pilot + 7) - (1000 * pilot + 7)
+    assert change.std() > 0.1
+    assert torch.allclose(larger / 1000, change, atol=1e-3)

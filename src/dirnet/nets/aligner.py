@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from dirnet.nets.blocks import blocks, channel_statistics, conv3x3, zero
@@ -36,3 +37,31 @@ class Aligner(nn.Module):
         scale, shift = (self.BOUND * torch.tanh(self.moments(statistics))).chunk(2, 1)
         statistical = scale[:, :, None, None] * (pilot - mean[:, :, None, None]) + (shift * spread)[:, :, None, None]
         return pilot + (statistical + self.local(torch.cat((baseline, pilot), 1))), statistics
+
+
+class FeatureAligner(nn.Module):
+    """The same inside a network that is not ours: r+ = p + spread ((s - 1) q + m + G(r0, q)).
+
+    q is the pilot p in units of its own mean and spread, since such maps have any scale; G goes through `INNER`
+    channels, since they may be wide. Starts at zero as well: r+ = p exactly.
+    """
+
+    INNER = 32
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        both, inner = width + channels, self.INNER
+        self.local = nn.Sequential(conv3x3(both, inner), blocks(inner, 1), zero(conv3x3(inner, channels)))
+        self.moments = nn.Sequential(nn.Linear(2 * both, inner), nn.GELU(), zero(nn.Linear(inner, 2 * channels)))
+
+    def forward(self, baseline: torch.Tensor, pilot: torch.Tensor) -> torch.Tensor:
+        """Baseline (B, c, h, w), pilot (B, channels, h, w) -> r+ as the pilot; down to maps of 1 x 1."""
+        h, w = pilot.shape[2:]
+        statistics = channel_statistics(torch.cat((baseline, pilot), 1))
+        mean, spread = statistics.unflatten(1, (2, -1))[:, :, -self.channels :, None, None].unbind(1)
+        scale, shift = (Aligner.BOUND * torch.tanh(self.moments(statistics)))[:, :, None, None].chunk(2, 1)
+        normal = (pilot - mean) / spread
+        mirrored = (0, max(0, 2 - w), 0, max(0, 2 - h))  # a side of one cell has nothing to mirror
+        local = self.local(F.pad(torch.cat((baseline, normal), 1), mirrored, mode="replicate"))[..., :h, :w]
+        return pilot + (spread * (scale * normal + shift + local)).to(pilot.dtype)

@@ -12,12 +12,24 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors import torch as tensors
+from torch import nn
 
 from dirnet.errors import WeightsError
 from dirnet.files import replacing
 from dirnet.nets.model import PRESETS, DiR
 
 DEFAULT = "tiny-proof"  # the best for use that is shipped
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file of weights holds: name as it was asked for; sha256 of the file; state in float32, finite."""
+
+    name: str
+    sha256: str
+    preset: str
+    card: dict[str, Any]
+    state: dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,14 @@ def load(source: str = DEFAULT) -> Loaded:
 
     Raises WeightsError where there are none, or where they are broken, not ours, or not finite.
     """
+    stored = read_weights(source)
+    model = DiR(stored.preset)
+    fill(model, stored.state, f"{source} does not fit the network {stored.preset}")
+    return Loaded(model, stored.name, stored.sha256, stored.card)
+
+
+def read_weights(source: str) -> Stored:
+    """What stands in weights found as `load` finds them; WeightsError likewise."""
     name, data = _read(source)
     try:
         metadata = _metadata(data)
@@ -53,19 +73,20 @@ def load(source: str = DEFAULT) -> Loaded:
         raise WeightsError(
             f"{source} is for a network unknown here", got=repr(preset), wanted=f"one of {', '.join(PRESETS)}"
         )
-    model = DiR(preset)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(
-            f"{source} does not fit the network {preset}", got=str(error).splitlines()[-1].strip()
-        ) from error
     broken = [key for key, tensor in state.items() if not bool(tensor.isfinite().all())]
     if broken:
         raise WeightsError(f"{source} holds values that are not finite", got=broken[0])
-    model.requires_grad_(False).eval()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Loaded(model, name, hashlib.sha256(data).hexdigest(), card)
+    return Stored(name, hashlib.sha256(data).hexdigest(), preset, card, state)
+
+
+def fill(module: nn.Module, state: dict[str, torch.Tensor], misfit: str) -> None:
+    """Give a module its weights and make it ready for use: frozen, in eval mode. misfit: what a WeightsError says."""
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(misfit, got=str(error).splitlines()[-1].strip()) from error
+    module.requires_grad_(False).eval()
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def save_weights(path: Path, preset: str, state: dict[str, torch.Tensor], card: dict[str, Any]) -> None:

@@ -51,6 +51,12 @@ def refine(
     return image + model.decode(representation, (image.shape[2], image.shape[3])), representation
 
 
+def mend(model: DiR, image: torch.Tensor) -> torch.Tensor:
+    """`refine` of whole pictures (B, 3, H, W) of any size; beyond 512 pixels global statistics come from a montage."""
+    statistics = model.statistics(image) if max(image.shape[2:]) > MONTAGE_SIDE else None
+    return refine(model, image, statistics)[0]
+
+
 def restore(
     model: DiR,
     image: torch.Tensor,
@@ -79,7 +85,7 @@ def restore(
     if tile or max(h, w) > MONTAGE_SIDE:
         statistics = model.statistics(_in_srgb(model, montage(image), space).clamp(0, 1))
 
-    def mend(part: torch.Tensor) -> torch.Tensor:
+    def work(part: torch.Tensor) -> torch.Tensor:
         given = _in_srgb(model, part, space)
         shown = given.clamp(0, 1)  # what sRGB has not is kept from the networks, and passed by
         mended = refine(model, shown, statistics)[0] + (given - shown)
@@ -92,8 +98,8 @@ def restore(
         return torch.minimum(torch.maximum(mended, part.clamp(max=0)), part.clamp(min=1))
 
     if tile:
-        return apply_tiled(mend, image, tile, MARGIN, into)
-    return mend(image) if into is None else into.copy_(mend(image))
+        return apply_tiled(work, image, tile, MARGIN, into)
+    return work(image) if into is None else into.copy_(work(image))
 
 
 @torch.inference_mode()
