@@ -39,9 +39,9 @@ def by_hand(model: nn.Module, *inputs: torch.Tensor) -> int:
 
 def test_macs_a_pixel_are_those_of_the_layers() -> None:
     model = DiR("tiny")
-    image, features = torch.rand(1, 3, 128, 128), torch.rand(1, 16, 64, 64)
+    image, features = torch.rand(1, 3, 96, 96), torch.rand(1, 16, 48, 48)
     expected = by_hand(model, image) + 2 * by_hand(model.decoder, features)  # of r+ and of the pilot
-    assert of("tiny-proof").macs_per_pixel == expected / 128**2
+    assert of("tiny-proof").macs_per_pixel == expected / 96**2
 
 
 def test_parameters_are_those_of_the_parts() -> None:
@@ -55,11 +55,11 @@ def test_parameters_are_those_of_the_parts() -> None:
 
 def test_a_step_of_the_reference_costs_three_passes_but_for_what_the_picture_is_not_told() -> None:
     """Backward, every layer costs its forward twice: once for its weights, once for its input, the picture aside."""
-    model, image = DiR("tiny"), torch.rand(16, 3, 128, 128)
-    forward = by_hand(model.reference, image) + by_hand(model.decoder, torch.rand(16, 16, 64, 64))
+    model, image = DiR("tiny"), torch.rand(16, 3, 96, 96)
+    forward = by_hand(model.reference, image) + by_hand(model.decoder, torch.rand(16, 16, 48, 48))
     first = next(layer for layer in model.reference.modules() if isinstance(layer, nn.Conv2d))
     stages = {stage.stage: stage for stage in of("tiny-proof").stages}
-    assert stages["reference"].macs_per_step == 3 * forward - 16 * 64 * 64 * first.weight.numel()
+    assert stages["reference"].macs_per_step == 3 * forward - 16 * 48 * 48 * first.weight.numel()
 
 
 def test_the_whole_is_steps_times_steps_cost() -> None:

@@ -78,7 +78,7 @@ def test_a_constant_picture_does_not_tell_where_a_cell_lies(net: DiRNet) -> None
         if isinstance(layer, nn.Conv2d):
             layer.padding_mode = "zeros"
     inside, outermost = by_place(net)
-    assert inside > 0.1
+    assert inside > 0.05
     assert outermost > 0.5
 
 

@@ -45,6 +45,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = conv3x3(channels, channels)
         self.second = conv3x3(channels, channels)
+        nn.init.kaiming_normal_(self.first.weight)
         with torch.no_grad():
             self.second.weight.mul_(0.1)
             zero_bias(self.second)

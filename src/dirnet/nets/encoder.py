@@ -8,6 +8,10 @@ from torch import nn
 
 from dirnet.nets.blocks import blocks, channel_statistics, conv3x3, zero
 
+# The picture as DiRNet sees it: about 0, and wide. At 0..1 grain hardly bends its layers, and how strong noise is would
+# be learned late (docs/training.md).
+MIDDLE, STRETCH = 0.5, 4.0
+
 
 class DiRNet(nn.Module):
     """A U-Net of three levels at 1/2, 1/4 and 1/8 of the picture's size, with a global path.
@@ -32,7 +36,7 @@ class DiRNet(nn.Module):
 
         statistics (B, 6 width): of the deepest level, where the picture is a tile of a larger one; else its own.
         """
-        x1 = self.level1(self.stem(F.pixel_unshuffle(image, 2)))
+        x1 = self.level1(self.stem(STRETCH * (F.pixel_unshuffle(image, 2) - MIDDLE)))
         x2 = self.level2(self.down1(x1))
         x3 = self.level3(self.down2(x2))
         if statistics is None:

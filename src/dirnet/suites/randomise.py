@@ -14,7 +14,7 @@ MIXED, LOUDER = (
     0.35,
 )  # spread of the filter's taps beside the middle one; of the logarithm of the noise's strength
 STREAKED, STREAK = 0.5, 25  # noise in rows or columns: its most beside the noise itself; its length in pixels
-TRANSFER, SOFTEST = 0.4, -0.6  # gains of the picture's finer scales: their spread, and the least
+TRANSFER, SOFTEST = 0.8, -0.6  # gains of the picture's finer scales: their spread, and the least
 WIDTHS = (0.8, 1.6, 3.2)  # of the Gaussians that part those scales, in pixels
 _MARGIN = 16
 
