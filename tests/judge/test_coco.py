@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from dirnet.errors import DirnetError
-from dirnet.judge.coco import Annotations, _runs, average_precision, read_annotations, result_rows, write_results
+from dirnet.judge.coco import Annotations, _runs, only, read_annotations, result_rows, write_results
+from dirnet.judge.precision import average_precision
 from dirnet.tasks.detect import Detections
 
 rle = pytest.importorskip("faster_coco_eval").mask
