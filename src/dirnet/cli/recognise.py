@@ -34,7 +34,7 @@ def evaluate_detection(
     seed: int,
     device: str,
 ) -> None:
-    """Measure average precision and write OUT and OUT.detections/. UsageError where the request makes no sense."""
+    """Measure average precision; write OUT, OUT.detections/ and OUT.pictures/. UsageError for what makes no sense."""
     wanted = {"--network": network, "--images": images, "--annotations": annotations}
     missing = [option for option, value in wanted.items() if value is None]
     if network is None or images is None or annotations is None:
@@ -51,6 +51,7 @@ def evaluate_detection(
     from dirnet.judge import recognise as judge
     from dirnet.judge.coco import read_annotations
     from dirnet.judge.records import write_records
+    from dirnet.judge.showcase import Showcase
     from dirnet.suites.suites import suite_named
     from dirnet.tasks.networks import load_network
 
@@ -70,18 +71,20 @@ def evaluate_detection(
     }  # fmt: skip
     folder = out.with_suffix(".detections")
     folder.mkdir(parents=True, exist_ok=True)
+    showcase = Showcase(out.with_suffix(".pictures"), metric="ap")
     records: list[Record] = []
     for suite, severity in rows:
         with progress(f"{suite} {severity or ''}".strip(), len(truth.pictures)) as advance:
             found = judge.measure(
-                truth, detectors, spec, suite=suite, severity=severity, seed=seed, folder=folder, device=place,
-                context=context | {"suite_version": suite_named(suite).version}, on_picture=advance,
+                truth, detectors, spec, suite=suite, severity=severity, seed=seed, folder=folder, showcase=showcase,
+                context=context | {"suite_version": suite_named(suite).version}, device=place, on_picture=advance,
             )  # fmt: skip
         _tell(found)
         records += found
     means = judge.robustness(records)
     _tell(means)
     write_records(out, records + means)
+    showcase.finish()
     say(f"{len(records + means)} records in {out}, the detections in {folder}")
     close(tally)
 

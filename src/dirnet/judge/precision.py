@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Matches:
             truth = truth | {"annotations": [row for row in truth["annotations"] if row["segmentation"]]}
             answers = [row for row in answers if "segmentation" in row]
         coco = COCO({key: [dict(row) for row in part] for key, part in truth.items()})
-        judge = COCOeval_faster(
+        judge: Any = COCOeval_faster(
             coco, coco.loadRes(answers), kind, print_function=lambda *_: None, separate_eval=True,
             rle_iou_max_workers=1,
         )  # fmt: skip

@@ -15,10 +15,12 @@ from torch import nn
 
 from dirnet.errors import UsageError
 from dirnet.isp.params import ISPParams
+from dirnet.judge.boxes import show
 from dirnet.judge.coco import Annotations, Row, result_rows, write_results
 from dirnet.judge.evaluate import degraded_pairs
 from dirnet.judge.precision import Matches
 from dirnet.judge.records import Record
+from dirnet.judge.showcase import Showcase
 from dirnet.judge.statistics import redraws
 from dirnet.pictures.folders import Input
 from dirnet.tasks.detect import detect
@@ -44,13 +46,15 @@ def measure(
     seed: int,
     context: dict[str, Any],
     folder: Path,
+    showcase: Showcase | None = None,
     device: torch.device | None = None,
     on_picture: Callable[[], object] = lambda: None,
 ) -> list[Record]:
-    """AP and AP50 of each detector, by name (`BARE` and others), on pictures spoiled by a suite's camera.
+    """AP and AP50 of each detector, by name (`BARE` first), on pictures spoiled by a suite's camera.
 
     A picture's spoiling depends on its name, suite, severity and seed alone; it is of 8 bits, and the same for all.
-    All detections are written to `folder` as COCO results. UsageError where they are of no category that is annotated.
+    All detections are written to `folder` as COCO results; showcase gathers pictures to show. UsageError where the
+    detections are of no category that is annotated.
     """
     found: dict[str, list[Row]] = {name: [] for name in detectors}
     inputs, settings = inputs_of(annotations), []
@@ -66,16 +70,18 @@ def measure(
         "n": len(inputs), "seed": seed, "params_hash": ISPParams.from_settings(settings).hash(), "tone": "",
         "pictures": [item.relative.as_posix() for item in inputs], "context": context,
     }  # fmt: skip
-    records = []
+    records, matched = [], {}
     for name, rows in found.items():
         _check_categories(annotations, rows)
         write_results(folder / f"{results_name(suite, severity, name)}.json", rows)
-        matches = Matches(annotations, rows)
+        matches = matched[name] = Matches(annotations, rows)
         figures = matches.figures()
         redrawn = [matches.figures(pictures) for pictures in redraws(matches.pictures)]
         for metric in MEASURED:
             over = _finite([one[metric] for one in redrawn])
             records.append(Record(metric=metric, value=figures[metric], model=name, redrawn=over, **common))
+    if showcase:
+        show(showcase, annotations, inputs, found, matched, suite=suite, severity=severity, seed=seed)
     return records
 
 
