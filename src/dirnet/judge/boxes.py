@@ -76,9 +76,9 @@ def draw_boxes(
                     for one in truth)  # fmt: skip
         colour = RIGHT if right else WRONG
         pen.rectangle((x, y, x + w, y + h), outline=colour, width=width)
-        corner, size = (x + width + 1, y + width), max(10, 5 * width)
-        text = names.get(row["category_id"], "")
-        pen.text(corner, text, fill=colour, font_size=size, stroke_width=1, stroke_fill=(0, 0, 0))
+        corner, text, size = (x + 2 * width, y + width), names.get(row["category_id"], ""), max(10, 6 * width)
+        pen.rectangle((x, y, *pen.textbbox(corner, text, font_size=size)[2:]), fill=colour)
+        pen.text(corner, text, fill=(0, 0, 0), font_size=size)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
 
