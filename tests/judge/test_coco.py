@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from dirnet.errors import DirnetError
-from dirnet.judge.coco import Annotations, _runs, average_precision, read_annotations, result_rows, write_results
+from dirnet.judge.coco import Annotations, _runs, only, read_annotations, result_rows, write_results
+from dirnet.judge.precision import average_precision
 from dirnet.tasks.detect import Detections
 
 rle = pytest.importorskip("faster_coco_eval").mask
@@ -199,3 +200,15 @@ def test_results_are_written_as_coco_has_them(tmp_path: Path) -> None:
         "score": 0.9,
     }
     assert np.array_equal(rle.decode(row["segmentation"]), mask())
+
+
+def test_of_some_pictures_only_their_own_annotations_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "b.jpg").touch()
+    images = [{"id": key, "file_name": name, "height": 40, "width": 60} for key, name in ((7, "a.jpg"), (8, "b.jpg"))]
+    data = read(tmp_path, [annotation(), annotation(id=2, image_id=8)], images=images)
+    part = only(data, {8})
+    assert list(part.pictures) == [8]
+    assert [row["id"] for row in part.table["images"]] == [8]
+    assert [row["image_id"] for row in part.table["annotations"]] == [8]
+    assert len(part.table["categories"]) == len(data.table["categories"]) == 2

@@ -5,7 +5,7 @@ import pytest
 
 from dirnet.errors import DirnetError
 from dirnet.judge import statistics
-from dirnet.judge.statistics import crossed_interval, paired_interval
+from dirnet.judge.statistics import crossed_interval, paired_interval, redrawn_interval, redraws
 
 
 def figures(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -96,3 +96,13 @@ def test_over_equal_seeds_it_is_wider_only_by_the_pictures() -> None:
 def test_a_table_that_is_too_small_or_not_finite_is_a_sentence(table: list) -> None:
     with pytest.raises(DirnetError, match="two seeds and two pictures"):
         crossed_interval(table)
+
+
+def test_a_mean_over_redraws_has_the_interval_of_the_paired_bootstrap() -> None:
+    a, b = figures(30)
+    drawn = redraws(30, resamples=4000)
+    assert drawn.shape == (4000, 30)
+    assert (drawn.min(), drawn.max()) == (0, 29)
+    interval = redrawn_interval(a[drawn].mean(1), b[drawn].mean(1))
+    assert interval == pytest.approx(paired_interval(a, b, resamples=4000, seed=1), abs=0.05)
+    assert np.array_equal(redraws(30), redraws(30))

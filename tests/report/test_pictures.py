@@ -106,7 +106,7 @@ def test_large_pictures_are_made_smaller_and_stay_the_same_picture() -> None:
 def test_a_whole_folder_is_read(folder: Path) -> None:
     first, second = read_examples(folder)
     assert (first.name, first.suite, first.severity, first.model) == ("kodim01", "seen", "3", "small")
-    assert first.psnr == (24.1, 27.02)
+    assert first.figures == (24.1, 27.02)
     assert list(first.views) == ["clean", "degraded", "restored"]
     assert list(first.representations) == ["baseline", "pilot", "refined", "reference"]
     assert np.array_equal(decoded(first.views["clean"]), np.asarray(Image.open(folder / "seen-3-kodim01-clean.png")))
@@ -202,4 +202,4 @@ def test_fields_of_the_wrong_kind_do_no_harm(folder: Path, edit_index: Edit) -> 
         )
     )
     example = read_examples(folder)[0]
-    assert (example.name, example.psnr, example.settings, example.views) == ("[1]", (None, None), {}, {})
+    assert (example.name, example.figures, example.settings, example.views) == ("[1]", (None, None), {}, {})

@@ -109,3 +109,9 @@ def test_names_are_escaped(record: Make) -> None:
 )
 def test_numbers_are_listed_as_a_person_would(numbers: list[int], text: str) -> None:
     assert listed(numbers) == text
+
+
+def test_a_detector_is_compared_on_clean_pictures_too(record: Make) -> None:
+    precision = {"metric": "ap", "unit": "", "task": "detect", "suite": "clean", "tone": "", "values": []}
+    (sentence,) = said(record("input", 0.313, 0, **precision), record("small", 0.31, 0, **precision))
+    assert text(sentence) == "On clean, small lowers AP from 0.3130 to 0.3100 (-0.0030) over 8 pictures: a loss."

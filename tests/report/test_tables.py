@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from dirnet.judge.records import Record
-from dirnet.judge.statistics import paired_interval
+from dirnet.judge.statistics import paired_interval, redrawn_interval
 from dirnet.report.gather import Measured
 from dirnet.report.tables import Block, Cell, Metric, arrange
 
@@ -120,3 +120,17 @@ def test_differences_carry_their_sign(value: float, text: str) -> None:
 )  # fmt: skip
 def test_the_verdict_knows_which_way_is_up(before: float | None, after: float, higher: bool, verdict: str) -> None:
     assert Cell(Metric("m", "M", "", 2, higher), before, after).verdict == verdict
+
+
+def test_a_figure_that_is_no_mean_has_the_interval_of_its_redraws(record: Make) -> None:
+    precision = {"metric": "ap", "unit": "", "values": []}
+    before = record("input", 0.2, redrawn=[0.1, 0.2, 0.3], **precision)
+    cell = block(before, record("small", 0.3, redrawn=[0.2, 0.35, 0.4], **precision)).rows[0].cells[0]
+    assert cell
+    assert cell.interval == redrawn_interval([0.2, 0.35, 0.4], [0.1, 0.2, 0.3])
+    assert cell.interval == pytest.approx((0.1, 0.15), abs=0.003)
+    for changed in ({"redrawn": []}, {"redrawn": [0.2, math.nan, 0.4]}, {"pictures": ["other"] * 8}):
+        given = precision | {"redrawn": [0.2, 0.35, 0.4]} | changed
+        cell = block(before, record("small", 0.3, **given)).rows[0].cells[0]
+        assert cell
+        assert cell.interval is None

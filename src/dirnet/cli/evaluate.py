@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dirnet.cli.common import Device, DeviceChoice, Seed, ToneChoice, Weights, close, command, levels, progress, say
+from dirnet.cli.recognise import evaluate_detection
 from dirnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class TaskChoice(StrEnum):
     """What to measure."""
 
     restore = "restore"
+    detect = "detect"
 
 
 def evaluate(
@@ -32,6 +34,12 @@ def evaluate(
     ] = None,
     pairs: Annotated[Path | None, typer.Option(help="Folder of real pairs, spoiled and clean.")] = None,
     suffixes: Annotated[str, typer.Option(help="Stem endings of the spoiled and the clean file.")] = "_real,_mean",
+    network: Annotated[str | None, typer.Option(help="Detector: torchvision name, ONNX file or SPEC.toml.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the annotated pictures.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="COCO annotations, a JSON file.")] = None,
+    attach: Annotated[
+        list[str] | None, typer.Option("--attach", help="Weights to attach to the detector; may be repeated.")
+    ] = None,
     suites: Annotated[str, typer.Option(help="Which spoilings, with commas between.")] = "clean,seen",
     severities: Annotated[str, typer.Option(help="How strong, with commas between.")] = "1,3,5",
     seed: Seed = 0,
@@ -39,7 +47,21 @@ def evaluate(
     tone: Annotated[ToneChoice | None, typer.Option(show_default="repair with --data, keep with --pairs")] = None,
     device: Device = DeviceChoice.cpu,
 ) -> None:
-    """Measure restoration on spoiled photographs (--data) or real pairs (--pairs); also writes OUT.pictures/."""
+    """Measure restoration on spoiled photographs (--data) or real pairs (--pairs); also writes OUT.pictures/.
+
+    With --task detect: average precision of a --network on --images with --annotations, bare and with each --attach.
+    """
+    of_restore = {"--data": data, "--pairs": pairs, "--weights": weights, "--tone": tone}
+    of_detect = {"--network": network, "--images": images, "--annotations": annotations, "--attach": attach}
+    strange = [name for name, value in (of_restore if task == TaskChoice.detect else of_detect).items() if value]
+    if strange:
+        raise UsageError(f"--task {task.value} has no {strange[0]}")
+    if task == TaskChoice.detect:
+        evaluate_detection(
+            out, network, images, annotations, attach or [], suites=suites, severities=severities, seed=seed,
+            device=device.value,
+        )  # fmt: skip
+        return
     if bool(data) == bool(pairs):
         raise UsageError("One of --data and --pairs", got="both" if data else "neither")
     import torch

@@ -1,13 +1,13 @@
-"""COCO: annotations in, results out, average precision between them."""
+"""COCO: annotations in, results out."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from dirnet.files import replacing
 from dirnet.tasks.detect import Detections
 
 Row = dict[str, Any]
-FIGURES = {"ap": "AP_all", "ap50": "AP_50", "ap75": "AP_75"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,15 @@ def read_annotations(file: Path, images: Path) -> Annotations:
     )
 
 
+def only(annotations: Annotations, images: Collection[int]) -> Annotations:
+    """The annotations of these images, by id."""
+    table = annotations.table | {
+        "images": [row for row in annotations.table["images"] if row["id"] in images],
+        "annotations": [row for row in annotations.table["annotations"] if row["image_id"] in images],
+    }
+    return Annotations({key: path for key, path in annotations.pictures.items() if key in images}, table, [])
+
+
 def result_rows(image_id: int, found: Detections) -> list[Row]:
     """Detections of one picture as rows of a COCO results file; masks as RLE."""
     boxes, scores, labels = found.boxes.cpu().tolist(), found.scores.cpu().tolist(), found.labels.cpu().tolist()
@@ -85,32 +93,6 @@ def write_results(path: Path, rows: Sequence[Row]) -> None:
     """Write rows as a COCO results file."""
     with replacing(path) as beside:
         beside.write_text(json.dumps(list(rows)), encoding="utf-8")
-
-
-def average_precision(
-    annotations: Annotations, rows: Iterable[Row], kind: Literal["bbox", "segm"] = "bbox"
-) -> dict[str, float]:
-    """AP over IoU .50 to .95, at .50 and at .75 (`ap`, `ap50`, `ap75`), of boxes or masks, by faster-coco-eval.
-
-    NaN where nothing is annotated. Every picture of the annotations counts.
-    """
-    from faster_coco_eval import COCO, COCOeval_faster
-
-    truth, answers = annotations.table, [dict(row) for row in rows]
-    if kind == "segm":  # an object without a mask can be neither found nor missed
-        truth = truth | {"annotations": [row for row in truth["annotations"] if row["segmentation"]]}
-        answers = [row for row in answers if "segmentation" in row]
-    if not truth["annotations"]:
-        return dict.fromkeys(FIGURES, math.nan)
-    if not answers:
-        return dict.fromkeys(FIGURES, 0.0)
-    coco = COCO({key: [dict(row) for row in part] for key, part in truth.items()})
-    judge = COCOeval_faster(coco, coco.loadRes(answers), kind, print_function=lambda *_: None, rle_iou_max_workers=1)
-    judge.evaluate()
-    judge.accumulate()
-    judge.summarize()
-    found = {name: float(judge.stats_as_dict[key]) for name, key in FIGURES.items()}
-    return {name: value if value >= 0 else math.nan for name, value in found.items()}
 
 
 def _pictures(rows: list[Row], folder: Path, notes: list[str]) -> dict[int, Path]:

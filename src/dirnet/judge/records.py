@@ -14,11 +14,13 @@ from dirnet.files import replacing
 
 @dataclass(frozen=True)
 class Record:
-    """One figure. `model` is "input" for the untouched picture; `value` is the mean of `values` over pictures.
+    """One figure. `model` is "input" for the untouched picture or the bare network; `value` is the mean of `values`.
 
     metric: id ("psnr", "ssim", "psnr_tone", ...); unit: "dB", "" ...
     suite, severity: the spoiling (severity 0 where it means nothing); `seed` and `params_hash` pin the draw.
     tone: "keep" or "repair"; values and pictures: figure and name of each picture, in the same order.
+    redrawn: of a figure that is no mean over pictures, and has no `values`: what it is over each of
+    `statistics.redraws`.
     by: the same figure by kind, {"demosaic": {"bilinear": {"value": 28.1, "n": 8}, ...}}.
     context: versions, weights hash, data folders.
     """
@@ -37,6 +39,7 @@ class Record:
     tone: str = "keep"
     values: list[float] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
+    redrawn: list[float] = field(default_factory=list)
     by: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)
 

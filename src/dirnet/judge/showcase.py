@@ -31,26 +31,28 @@ class Shown(NamedTuple):
 class _Candidate:
     name: str
     pictures: dict[str, torch.Tensor]  # uint8
-    psnr: dict[str, float]
+    figures: dict[str, float]
     settings: dict[str, Any]
     features: dict[str, torch.Tensor]
 
     @property
     def gain(self) -> float:
-        return self.psnr["output"] - self.psnr["input"]
+        return self.figures["output"] - self.figures["input"]
 
 
 class Showcase:
     """Gathers a row's pictures, keeps those with the best, the median and the worst gain, and writes them to a folder.
 
+    metric: the figure that is to gain.
+
     folder/index.json names them; a folder that an earlier run left is replaced.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, metric: str = "psnr") -> None:
         if (folder / "index.json").exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
+        self.folder, self.metric = folder, metric
         self._candidates: list[_Candidate] = []
         self._entries: list[dict[str, Any]] = []
 
@@ -69,16 +71,14 @@ class Showcase:
         if len(self._candidates) < CANDIDATES:
             pictures = {"clean": clean, "degraded": degraded, "restored": restored}
             small = {kind: (picture * 255).round().to("cpu", torch.uint8) for kind, picture in pictures.items()}
-            psnr = {"input": round(before["psnr"], 3), "output": round(after["psnr"], 3)}
+            figures = {"input": round(before[self.metric], 3), "output": round(after[self.metric], 3)}
             reduced = {kind: _reduced(feature) for kind, feature in features.items()}
-            self._candidates.append(_Candidate(name, small, psnr, settings, reduced))
+            self._candidates.append(_Candidate(name, small, figures, settings, reduced))
 
     def close(self, suite: str, severity: int, model: str) -> None:
         """End a row: write the chosen ones."""
         ranked = sorted(self._candidates, key=lambda candidate: (candidate.gain, candidate.name))
-        rules = {"median gain": len(ranked) // 2, "best gain": len(ranked) - 1, "worst gain": 0}
-        chosen = {rank: why for why, rank in reversed(rules.items())} if ranked else {}
-        for rank, why in sorted(chosen.items(), key=lambda pair: list(rules).index(pair[1])):
+        for rank, why in chosen(len(ranked)):
             self._write(ranked[rank], suite, severity, model, why)
         self._candidates = []
 
@@ -94,15 +94,22 @@ class Showcase:
             files[kind] = f"{stem}-{kind}.png"
             picture = Picture((pixels.permute(1, 2, 0).float() / 255).numpy())
             write_picture(self.folder / files[kind], picture, force=True)
-        with replacing(self.folder / f"{stem}.safetensors") as beside:
-            save_file(candidate.features, beside)
-        self._entries.append(
-            {
-                "name": candidate.name, "suite": suite, "severity": severity, "model": model, "why": why,
-                "psnr": candidate.psnr, "files": files, "features": f"{stem}.safetensors",
-                "settings": _readable(candidate.settings),
-            }
-        )  # fmt: skip
+        entry = {
+            "name": candidate.name, "suite": suite, "severity": severity, "model": model, "why": why,
+            self.metric: candidate.figures, "files": files, "settings": _readable(candidate.settings),
+        }  # fmt: skip
+        if candidate.features:
+            entry["features"] = f"{stem}.safetensors"
+            with replacing(self.folder / entry["features"]) as beside:
+                save_file(candidate.features, beside)
+        self._entries.append(entry)
+
+
+def chosen(candidates: int) -> list[tuple[int, str]]:
+    """Of so many, ranked by their gain, the worst first: those to show, each once, and why."""
+    rules = {"median gain": candidates // 2, "best gain": candidates - 1, "worst gain": 0}
+    ranks = {rank: why for why, rank in reversed(rules.items())} if candidates else {}
+    return sorted(ranks.items(), key=lambda pair: list(rules).index(pair[1]))
 
 
 def _reduced(feature: torch.Tensor) -> torch.Tensor:

@@ -37,6 +37,22 @@ def paired_interval(
     return float(low), float(high)
 
 
+def redraws(pictures: int, *, resamples: int = 200, seed: int = 0) -> np.ndarray:
+    """Which pictures each resample of the bootstrap draws: (resamples, pictures) numbers, by these arguments alone.
+
+    For figures that are no mean over pictures, such as average precision: two that were both computed over each of
+    these draws are paired, whoever computed them.
+    """
+    return np.random.default_rng(seed).integers(pictures, size=(resamples, pictures))
+
+
+def redrawn_interval(a: Sequence[float], b: Sequence[float], *, level: float = 0.95) -> tuple[float, float]:
+    """As `paired_interval`, of the difference of two figures that were computed over each of the same `redraws`."""
+    difference = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
+    low, high = np.quantile(difference, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def crossed_interval(
     differences: Sequence[Sequence[float]], *, resamples: int = 2000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:

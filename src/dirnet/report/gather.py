@@ -59,6 +59,7 @@ def _checked(record: Record, path: Path) -> Record:
             **{name: int(getattr(record, name)) for name in ("severity", "n", "seed")},
             value=_number(record.value),
             values=[_number(value) for value in record.values],
+            redrawn=[_number(value) for value in record.redrawn],
             pictures=[str(picture) for picture in record.pictures],
             by={
                 str(name): {

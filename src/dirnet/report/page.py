@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from dirnet.errors import PictureError
 from dirnet.report.gather import Measured, gather, plain
-from dirnet.report.pictures import Example, read_examples
+from dirnet.report.pictures import LABELS, Example, read_examples
 from dirnet.report.plots import DASHES, Series, curves, look
 from dirnet.report.render import write_page
 from dirnet.report.sentences import listed, sentences
@@ -44,7 +44,12 @@ def write_report(records: Sequence[Path], out: Path, *, title: str = "dirnet rep
         commands=_distinct(one.record.context.get("command") for one in measured),
         context=_context(measured),
         draws=list(dict.fromkeys(_draw(one) for one in measured)),
-        change_of_psnr=Metric("psnr", "PSNR", "dB", 2, True),
+        of_pictures={
+            "psnr": Metric("psnr", "PSNR", "dB", 2, True),
+            "ap": Metric("ap", "AP of the picture", "", 3, True),
+        },
+        labels=LABELS,
+        detected=any(block.task == "detect" for block in blocks),
     )
 
 

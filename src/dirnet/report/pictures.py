@@ -19,6 +19,10 @@ import numpy as np
 from dirnet.errors import PictureError
 
 VIEWS = ("clean", "degraded", "restored")
+LABELS = {  # by the metric of an entry: what its views are called
+    "psnr": {view: view for view in VIEWS},
+    "ap": {"clean": "clean, annotated", "degraded": "degraded, bare", "restored": "degraded, with DiR"},
+}
 REPRESENTATIONS = ("baseline", "pilot", "refined", "reference")
 
 _PHOTOGRAPH_SIDE, _REPRESENTATION_SIDE, _LOSSLESS_SIDE = 768, 320, 128
@@ -44,7 +48,8 @@ class Example:
     severity: str
     model: str
     why: str
-    psnr: tuple[float | None, float | None]
+    metric: str
+    figures: tuple[float | None, float | None]
     settings: dict[str, str]
     views: dict[str, Embedded]
     representations: dict[str, Embedded]
@@ -129,10 +134,12 @@ def _example(folder: Path, entry: dict[str, Any]) -> Example:
             }
         except PictureError as error:
             complaints.append(f"The representations cannot be shown: {error}")
-    psnr = _dict(entry, "psnr")
+    metric = next((metric for metric in LABELS if metric in entry), "psnr")
+    figures = _dict(entry, metric)
     return Example(
         **{key: str(entry.get(key, "")) for key in ("name", "suite", "severity", "model", "why")},
-        psnr=(_number(psnr.get("input")), _number(psnr.get("output"))),
+        metric=metric,
+        figures=(_number(figures.get("input")), _number(figures.get("output"))),
         settings={str(key): str(value) for key, value in _dict(entry, "settings").items()},
         views=views,
         representations=representations,

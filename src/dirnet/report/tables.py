@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from dirnet.judge.records import Record
-from dirnet.judge.statistics import paired_interval
+from dirnet.judge.statistics import paired_interval, redrawn_interval
 from dirnet.report.gather import Measured, plain
 
 INPUT = "input"
@@ -204,11 +204,17 @@ def _cell(metric: Metric, before: _Line, after: _Line) -> Cell | None:
     was, now = before.get(metric.id), after.get(metric.id)
     if was is None or now is None:
         return Cell(metric, was and was.value, now and now.value) if was or now else None
-    interval = None
-    pairs = len(now.values)
-    if pairs > 1 and len(was.values) == pairs and was.pictures == now.pictures and _sound(*was.values, *now.values):
-        interval = paired_interval(now.values, was.values)
-    return Cell(metric, was.value, now.value, interval)
+    return Cell(metric, was.value, now.value, _interval(was, now))
+
+
+def _interval(was: Record, now: Record) -> tuple[float, float] | None:
+    """Of the difference, where both were measured on the same pictures."""
+    if was.pictures != now.pictures:
+        return None
+    for a, b, interval in ((now.values, was.values, paired_interval), (now.redrawn, was.redrawn, redrawn_interval)):
+        if len(a) == len(b) > 1 and _sound(*a, *b):
+            return interval(a, b)
+    return None
 
 
 def _cell_of_kind(metric: Metric, before: _Line, after: _Line, name: str, kind: str) -> Cell | None:
