@@ -116,7 +116,8 @@ def average_precision(
 def _pictures(rows: list[Row], folder: Path, notes: list[str]) -> dict[int, Path]:
     found: dict[int, Path] = {}
     for row in rows:
-        key, name = row.get("id"), row.get("file_name")
+        key: Any = row.get("id")
+        name = row.get("file_name")
         if not _is_id(key) or not isinstance(name, str) or not name:
             reason = "it has no id or no file name"
         elif key in found:

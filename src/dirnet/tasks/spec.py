@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -91,8 +91,8 @@ def spec_from(table: Mapping[str, Any], known: Spec | None = None) -> Spec:
         if key not in names:
             near = difflib.get_close_matches(key, names, n=1, cutoff=0)[0]
             raise UsageError("The spec says what no spec does", got=repr(key), cure=f"The nearest is {near}.")
-    plain = {field.name: getattr(known or Spec(), field.name) for field in fields(Spec)}
-    return Spec(**plain | {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
+    told: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    return replace(known or Spec(), **told)
 
 
 def spec_named(name: str) -> Spec | None:
