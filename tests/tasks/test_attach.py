@@ -115,6 +115,18 @@ def test_untrained_a_detector_of_torchvision_stays_what_it_is(detector: tuple[nn
 
 
 @torch.inference_mode()
+def test_in_training_a_detector_takes_its_targets_and_gives_its_losses(torchvision: Any) -> None:
+    network = torchvision.models.get_model("fcos_resnet50_fpn", **SMALL)
+    pictures = [torch.rand(3, 70, 50), torch.rand(3, 40, 61)]
+    targets = [{"boxes": torch.tensor([[5.0, 5.0, 30.0, 30.0]]), "labels": torch.tensor([3])}] * 2
+    for at in (None, "backbone.fpn"):
+        seeing = attach(network, at=at)
+        losses = seeing(pictures, targets=targets)
+        assert set(losses) == {"classification", "bbox_regression", "bbox_ctrness"}
+        assert same(losses, network(pictures, targets))
+
+
+@torch.inference_mode()
 def test_untrained_a_classifier_stays_what_it_is(torchvision: Any) -> None:
     network = torchvision.models.squeezenet1_1(weights=None).eval()
     spec = spec_named("squeezenet1_1")
@@ -129,15 +141,19 @@ def test_untrained_a_classifier_stays_what_it_is(torchvision: Any) -> None:
 
 @pytest.mark.skipif(not YOLOX.is_file(), reason="the YOLOX of ../shared/weights is not here")
 @torch.inference_mode()
-def test_untrained_a_network_from_onnx_stays_what_it_is(astronaut: torch.Tensor, coffee: torch.Tensor) -> None:
+def test_untrained_a_network_from_onnx_stays_what_it_is(
+    astronaut: torch.Tensor, coffee: torch.Tensor, tmp_path: Path
+) -> None:
     pytest.importorskip("onnx2torch")
     network, spec = load_network(str(YOLOX))
     batch = prepare([astronaut[0], coffee[0]], spec)
     bare = network(batch)
-    for at in (None, ["Concat_331", "Concat_364"]):
+    for at in (None, ["Mul_301", "Mul_334", "Mul_367"]):
         seeing = attach(network, at=at, spec=spec)
         assert same(seeing(batch), bare)
         assert not same(shake(seeing)(batch), bare)
+        seeing.save(tmp_path / "own.safetensors")
+        assert (tmp_path / "own.safetensors").stat().st_size < 0.6 * 2**20
 
 
 def test_in_front_the_network_sees_the_mended_picture(network: Plain) -> None:

@@ -46,7 +46,7 @@ class FeatureAligner(nn.Module):
     channels, since they may be wide. Starts at zero as well: r+ = p exactly.
     """
 
-    INNER = 32
+    INNER = 24
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
