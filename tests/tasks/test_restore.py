@@ -179,9 +179,10 @@ def test_a_picture_with_a_profile_is_shown_to_the_networks_as_srgb_and_keeps_its
     assert space is not None
     srgb = 0.3 + 0.4 * torch.rand(1, 3, 40, 150)
     wide = space.from_srgb(srgb)
-    expected = space.from_srgb(restore(model, srgb, tile=tile))
-    restored = restore(model, wide, tile=tile, space=space)
-    torch.testing.assert_close(restored, expected, atol=1e-4, rtol=0)
+    plain, restored = restore(model, srgb, tile=tile), restore(model, wide, tile=tile, space=space)
+    within = ((plain > 0) & (plain < 1)).all(1, keepdim=True).expand_as(plain)  # sRGB is cut there, the wider is not
+    assert within.float().mean() > 0.9
+    torch.testing.assert_close(restored[within], space.from_srgb(plain)[within], atol=1e-4, rtol=0)
     assert (restored - restore(model, wide, tile=tile)).abs().max() > 1e-3  # the profile matters
     green = torch.tensor([0.02, 0.98, 0.02]).view(1, 3, 1, 1) + 0.01 * torch.rand(1, 3, 24, 24)  # sRGB has none of it
     kept = restore(model, green, space=space)
