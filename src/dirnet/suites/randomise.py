@@ -9,10 +9,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-MIXED, LOUDER = (
-    0.25,
-    0.35,
-)  # spread of the filter's taps beside the middle one; of the logarithm of the noise's strength
+MIXED = 0.25  # spread of the filter's taps beside the middle one
+LOUDER = 0.35  # spread of the logarithm of the noise's strength
 STREAKED, STREAK = 0.5, 25  # noise in rows or columns: its most beside the noise itself; its length in pixels
 TRANSFER, SOFTEST = 0.8, -0.6  # gains of the picture's finer scales: their spread, and the least
 WIDTHS = (0.8, 1.6, 3.2)  # of the Gaussians that part those scales, in pixels
@@ -37,7 +35,7 @@ def randomise(spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], 
 
 
 def _change(spoiled: torch.Tensor, ideal: torch.Tensor, normal: torch.Tensor, even: torch.Tensor) -> torch.Tensor:
-    """`randomise` of the pictures that it was not spared; work is done where the draws ask for it."""
+    """Pictures (N, 3, H, W) as `randomise` changes them, all of them; work is done where the draws ask for it."""
     noise = spoiled - ideal
     wrong = _mix(noise, normal[:, :81].reshape(-1, 3, 3, 3, 3)) * _wide((LOUDER * normal[:, 81]).exp())
     for axis, amount, whether in ((2, even[:, 0], even[:, 1]), (3, even[:, 2], even[:, 3])):
