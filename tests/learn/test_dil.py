@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from torch import nn
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams
 from dirnet.learn.dil import serial_losses
-from dirnet.nets.model import DiR, Representation
+from dirnet.nets.model import DiR
 from dirnet.suites.draw import draw
 from dirnet.tasks.base import Batch, TaskLoss
 from dirnet.tasks.restore import Restoration
@@ -28,11 +28,12 @@ class Distance:
     """A task: to be where the pictures are; two losses, one three times the other."""
 
     name = "distance"
+    about: ClassVar[dict[str, Any]] = {}
 
     def loss(self, model: DiR, batch: Batch) -> TaskLoss:
         error = (cast(Any, model).at - batch.degraded.mean()).square()
         nothing = torch.zeros(0)
-        return TaskLoss({"near": error, "nearer": 3 * error}, Representation(nothing, nothing, nothing), nothing)
+        return TaskLoss({"near": error, "nearer": 3 * error}, nothing, nothing, nothing, nothing)
 
 
 def pictures_at(value: float) -> Batch:

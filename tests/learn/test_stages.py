@@ -166,6 +166,7 @@ class Noting(Restoration):
     """The task, and the batches it was given."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.batches: list[Batch] = []
 
     def loss(self, model: DiR, batch: Batch) -> TaskLoss:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -228,17 +227,19 @@ def test_share_left_counts_every_picture_alike() -> None:
 
 def test_what_is_hidden_from_the_networks_is_not_hidden_from_the_loss(model: DiR, chelsea: torch.Tensor) -> None:
     batch = batch_of(chelsea, [draw("seen", 3, name) for name in "ab"])
-    batch = replace(batch, shown=torch.full_like(batch.degraded, 0.5))
-    losses, representation, ideal = Restoration().loss(model, batch)
+    batch = batch._replace(shown=torch.full_like(batch.degraded, 0.5))
+    losses, _, found, degraded, ideal = Restoration().loss(model, batch)
     seen = model(batch.shown)
     refined = batch.degraded + model.decode(seen, (32, 32))
-    assert torch.equal(representation.refined, seen.refined)
+    assert found is not None
+    assert torch.equal(found, seen.refined)
+    assert degraded is batch.degraded
     assert ideal is batch.ideal
     assert losses["detail"] == share_left(refined, batch.degraded, batch.ideal)
 
 
 def test_nothing_to_learn_from_clean_pictures(untrained: DiR, chelsea: torch.Tensor) -> None:
-    losses, _, _ = Restoration().loss(untrained, batch_of(chelsea, [clean_settings()] * 2))
+    losses = Restoration().loss(untrained, batch_of(chelsea, [clean_settings()] * 2)).losses
     assert losses.keys() == {"detail"}
     assert losses["detail"] < 1e-5
 
@@ -246,7 +247,7 @@ def test_nothing_to_learn_from_clean_pictures(untrained: DiR, chelsea: torch.Ten
 def test_what_is_wrong_in_tone_alone_is_the_tone_heads_matter(untrained: DiR, chelsea: torch.Tensor) -> None:
     wrong = {"gamma_ratio": 1.3, "exposure": 0.7}
     batch = batch_of(chelsea, [wrong])
-    losses, _, ideal = Restoration().loss(untrained, batch)
+    losses, *_, ideal = Restoration().loss(untrained, batch)
     torch.testing.assert_close(ideal, batch.degraded)
     assert losses["detail"] < 1e-5
     sheet = contact_sheet(chelsea)
@@ -257,7 +258,7 @@ def test_what_is_wrong_in_tone_alone_is_the_tone_heads_matter(untrained: DiR, ch
 def test_what_is_wrong_in_detail_alone_is_the_refinements_matter(untrained: DiR, chelsea: torch.Tensor) -> None:
     noisy = {"shot_noise": 3e-2, "read_noise": 1e-5, "jpeg_quality": 50, "demosaic": "bilinear"}
     batch = batch_of(chelsea, [noisy])
-    losses, _, ideal = Restoration().loss(untrained, batch)
+    losses, *_, ideal = Restoration().loss(untrained, batch)
     assert losses["detail"] > 0.5
     torch.testing.assert_close(ideal, batch.clean, atol=1e-5, rtol=0)
 
@@ -275,10 +276,9 @@ def test_the_tone_loss_is_least_for_the_right_tone(untrained: DiR, chelsea: torc
 
 def test_the_detail_does_not_teach_the_tone_head(chelsea: torch.Tensor) -> None:
     model = shaken().requires_grad_(True)
-    losses, representation, _ = Restoration().loss(
-        model, batch_of(chelsea, [draw("seen", 4, "a"), draw("seen", 5, "b")])
-    )
-    assert representation.refined.shape == (2, 16, 16, 16)
+    losses, _, refined, *_ = Restoration().loss(model, batch_of(chelsea, [draw("seen", 4, "a"), draw("seen", 5, "b")]))
+    assert refined is not None
+    assert refined.shape == (2, 16, 16, 16)
     gradients = torch.autograd.grad(losses["detail"], list(model.parameters()), allow_unused=True)
     taught = {id(p) for p, g in zip(model.parameters(), gradients, strict=True) if g is not None and g.any()}
     for part in (model.encoder, model.aligner, model.decoder):
@@ -293,7 +293,7 @@ def test_the_detail_goes_down_on_one_batch(chelsea: torch.Tensor) -> None:
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-3)
     rows: list[float] = []
     for _ in range(40):
-        losses, _, _ = Restoration().loss(model, batch)
+        losses = Restoration().loss(model, batch).losses
         optimizer.zero_grad()
         losses["detail"].backward()
         optimizer.step()

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from dirnet.cli.common import Device, DeviceChoice, Seed, progress, say, seconds
+from dirnet.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from dirnet.nets.model import DiR
+    from dirnet.tasks.base import Task
+    from dirnet.tasks.inside import Inside
 
 
 def train(
@@ -17,6 +27,17 @@ def train(
         list[Path], typer.Option("--data", help="Folder of photographs; may be repeated.", show_default=False)
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.", show_default=False)],
+    network: Annotated[
+        str | None,
+        typer.Option(help="Train for this network, frozen: torchvision name, ONNX file or SPEC.toml."),
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option("--at", help="Part of it inside which to attach; may be repeated.", show_default="in front"),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Begin from these, a shipped name or a file; or else anew.")
+    ] = None,
     max_time: Annotated[
         str | None, typer.Option(help="Stop at a checkpoint after, e.g., 8m.", show_default="no limit")
     ] = None,
@@ -27,8 +48,13 @@ def train(
     seed: Seed = 0,
     device: Device = DeviceChoice.auto,
 ) -> None:
-    """Train a model; the run's folder gets recipe, log, checkpoint and weights. Prints the path of the weights."""
+    """Train a model; the run's folder gets recipe, log, checkpoint and weights. Prints the path of the weights.
+
+    The task is restoration; with --network, that the network sees in a spoiled picture what it sees in the clean one.
+    """
     limit = seconds(max_time) if max_time else float("inf")
+    import torch
+
     from dirnet.devices import pick_device
     from dirnet.learn import ranks
     from dirnet.learn.data import Photographs
@@ -36,9 +62,11 @@ def train(
     from dirnet.learn.loop import train as run
     from dirnet.learn.recipe import load_recipe
     from dirnet.learn.stages import ROOM, STAGES
-    from dirnet.tasks.restore import Restoration
 
     chosen, terms = pick_device(device.value), load_recipe(recipe, settings or [])
+    torch.manual_seed(seed)
+    work = _work(terms.preset, network, at or [], weights, chosen)
+    terms = replace(terms, preset=work.preset)
     speaks = ranks.join(chosen)
     photographs = Photographs(data, smallest=terms.crop + ROOM)
     if speaks:
@@ -53,7 +81,7 @@ def train(
                 say(f"{step.stage} {step.step}/{step.steps}: {losses}")
 
         outcome = run(
-            terms, photographs, Restoration(), out,
+            terms, photographs, work.task, out, start=work.start, began_from=work.began_from,
             seed=seed, max_time=limit, resume=resume, device=chosen, on_step=on_step,
         )  # fmt: skip
     ranks.leave()
@@ -62,3 +90,34 @@ def train(
     if not outcome.finished:
         say(f"Stopped after {outcome.seconds:.0f} s of training; --resume goes on.")
     print(outcome.weights)
+
+
+class _Work(NamedTuple):
+    """What to train for, and what to begin from: a model and the SHA-256 of its weights, or anew by a preset."""
+
+    task: Task
+    preset: str
+    start: DiR | Inside | None = None
+    began_from: str = ""
+
+
+def _work(preset: str, network: str | None, at: Sequence[str], weights: str | None, device: torch.device) -> _Work:
+    from dirnet.nets.weights import load, read_weights
+    from dirnet.tasks.attach import attach
+    from dirnet.tasks.inside import Inside
+    from dirnet.tasks.networks import load_network
+    from dirnet.tasks.recognise import Recognition
+    from dirnet.tasks.restore import Restoration
+
+    if network is None:
+        if at:
+            raise UsageError("--at names parts of a network", cure="Add --network.")
+        if weights is None:
+            return _Work(Restoration(), preset)
+        loaded = load(weights)
+        return _Work(Restoration(), loaded.model.preset, loaded.model, loaded.sha256)
+    frozen, spec = load_network(network)
+    attached = attach(frozen.to(device), weights or preset, at or None, spec)
+    added = attached.attachment
+    task = Recognition(frozen, spec, added if isinstance(added, Inside) else None)
+    return _Work(task, attached.preset, added, read_weights(weights).sha256 if weights else "")

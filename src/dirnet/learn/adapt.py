@@ -46,7 +46,7 @@ def adapt(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise TrainingError("Adaptation is the work of one process", cure="Start it without a launcher.")
     recipe = replace(recipe, preset=start.model.preset)
-    outcome = train(recipe, photographs, task, out, start=start, **options)
+    outcome = train(recipe, photographs, task, out, start=start.model, began_from=start.sha256, **options)
     adapted = load(str(outcome.weights))
     with as_file(files("dirnet") / "samples") as samples:
         model, guarded = guard(start.model, adapted.model, lambda model: known(model, samples))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import time
@@ -9,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 
 from dirnet.devices import training_precision, use_all_cores
-from dirnet.errors import TrainingError
+from dirnet.errors import TrainingError, UsageError
 from dirnet.files import replacing
 from dirnet.learn import ranks
 from dirnet.learn.alarms import Watch
@@ -24,11 +26,13 @@ from dirnet.learn.recipe import Recipe
 from dirnet.learn.stages import STAGE_CLASSES, STAGES
 from dirnet.nets.critic import Critic
 from dirnet.nets.model import PRESETS, DiR
-from dirnet.nets.weights import Loaded, save_weights
+from dirnet.nets.weights import save_weights
 from dirnet.tasks.base import Task
+from dirnet.tasks.inside import Inside
 
 SAVE_EVERY_SECONDS = 60.0
 LOG_EVERY_STEPS = 20
+OF_PICTURES = ("tone", "reference", "adaptation")  # stages for what a DiR makes of a picture
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ def train(
     task: Task,
     out: Path,
     *,
-    start: Loaded | None = None,
+    start: DiR | Inside | None = None,
+    began_from: str = "",
     seed: int = 0,
     max_time: float = math.inf,
     resume: bool = False,
@@ -65,7 +70,8 @@ def train(
 ) -> Outcome:
     """Train a model by a recipe; `out` gets recipe.toml, log.jsonl, checkpoint.safetensors and weights.safetensors.
 
-    start: weights to begin from, of the recipe's preset; a new model where None. max_time: seconds after which the run
+    start: a model to begin from, which stays as it is, and began_from, the SHA-256 of its weights; a new one of the
+    recipe's preset where None. max_time: seconds after which the run
     stops at a checkpoint; resume goes on from it, to the very weights that an undisturbed run ends with (same device,
     same threads). Everything random is a function of seed, stage and step. Launched as several processes, each takes
     its share of every step; the main one alone writes, watches the clock, and calls on_step.
@@ -75,12 +81,15 @@ def train(
     device = device or torch.device("cpu")
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=training_precision(device))
     ranks.check_shares(recipe)
-    run = _Run(recipe, task, out, seed, accelerator, start)
+    run = _Run(recipe, task, out, seed, accelerator, start, began_from)
     position = run.open(resume, photographs)
     spent = position.seconds
     with run.log(position) as log:
-        last = max((stage for stage in STAGES if run.steps(stage)), key=STAGES.index, default=STAGES[-1])
-        for stage in STAGES[STAGES.index(position.stage) : STAGES.index(last) + 1]:
+        stages = [stage for stage in STAGES if run.steps(stage)]
+        last = stages[-1] if stages else STAGES[-1]
+        for stage in stages:
+            if STAGES.index(stage) < STAGES.index(position.stage):
+                continue
             first = position.step if stage == position.stage else 0
             run.enter(stage, fresh=first == 0)
             steps = run.steps(stage)
@@ -107,20 +116,32 @@ class _Run:
     """What a run holds in its hands: model, averaged model, critic, the stage's optimizer; and its folder."""
 
     def __init__(
-        self, recipe: Recipe, task: Task, out: Path, seed: int, accelerator: Accelerator, start: Loaded | None
+        self,
+        recipe: Recipe,
+        task: Task,
+        out: Path,
+        seed: int,
+        accelerator: Accelerator,
+        start: DiR | Inside | None,
+        began_from: str,
     ) -> None:
         self.recipe, self.task, self.out, self.seed, self.accelerator = recipe, task, out, seed, accelerator
         self.checkpoint = out / "checkpoint.safetensors"
         self.writes = accelerator.is_main_process
-        self.data: dict[str, object] = {}
+        self.data: dict[str, object] = dict(task.about)
         torch.manual_seed(seed)
         layout = torch.channels_last
-        self.model = DiR(recipe.preset).to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
+        impossible = [stage for stage in OF_PICTURES if isinstance(start, Inside) and self.steps(stage)]
+        if impossible:
+            raise UsageError(
+                f"Inside a network there is no stage {impossible[0]}", cure=f"--set {impossible[0]}_steps=0"
+            )
+        model: Any = copy.deepcopy(start) if start else DiR(recipe.preset)
+        self.model = model.to(accelerator.device, memory_format=layout).train()
         self.header = f"# seed {seed}\n"
-        if start:
-            self.model.load_state_dict(start.model.state_dict())
-            self.header += f"# from weights {start.sha256}\n"
-            self.data["began_from"] = start.sha256
+        if began_from:
+            self.header += f"# from weights {began_from}\n"
+            self.data["began_from"] = began_from
         self.critic = Critic(PRESETS[recipe.preset].width).to(accelerator.device)
         self.average = {key: value.clone() for key, value in self.model.state_dict().items()}
         self.saved_optimizer: dict[str, torch.Tensor] = {}

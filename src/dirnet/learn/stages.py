@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dirnet.errors import UsageError
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams
 from dirnet.learn import ranks
@@ -137,8 +138,8 @@ class RefinementStage(Stage):
     """
 
     def __init__(self, recipe: Recipe, model: DiR, critic: Critic, task: Task) -> None:
-        learns = [model.encoder, model.aligner, model.decoder]
-        learns += [] if recipe.align else [model.reference]
+        frozen = {"tone", "reference"} if recipe.align else {"tone"}
+        learns = [part for name, part in model.named_children() if name not in frozen]
         learns += [critic] if recipe.information else []
         super().__init__(recipe, model, critic, learns)
         self.task = task
@@ -152,22 +153,34 @@ class RefinementStage(Stage):
             first, others = (Batch(*(crop.flatten(0, 1) for crop in half)) for half in halves)
             return serial_losses(self.task, self.model, first, others, recipe.meta, recipe.clip)
         batch = Batch(*(crop.flatten(0, 1) for crop in crops))
-        losses, representation, ideal = self.task.loss(self.model, batch)
-        if recipe.align:
+        losses, baseline, refined, degraded, ideal = self.task.loss(self.model, batch)
+        baseline = baseline.float()
+        self.check(refined, apart=len(ideal) == len(batch.ideal))
+        if recipe.align and refined is not None:
             with torch.no_grad():
                 reference = self.model.reference(_channels_last(ideal))
-            losses["align"] = recipe.align * alignment(representation.refined.float(), reference.float())
+            losses["align"] = recipe.align * alignment(refined.float(), reference.float())
         if recipe.content:
-            losses["content"] = recipe.content * content_loss(representation.baseline.float(), batch)
-        if recipe.consistency:
-            losses["consistency"] = recipe.consistency * consistency_loss(representation.refined.float(), views)
+            losses["content"] = recipe.content * content_loss(baseline, degraded, ideal)
+        if recipe.consistency and refined is not None:
+            losses["consistency"] = recipe.consistency * consistency_loss(refined.float(), views)
         if recipe.information or recipe.independence:
-            baseline = representation.baseline.float()
             self.baseline_std = mean_std(ranks.gather(baseline.detach()))
             found = baseline_losses(self.critic, baseline, views, recipe, scenes.names[0])
             losses["information"] = recipe.information * found["information"]
             losses["independence"] = recipe.independence * found["independence"]
         return losses
+
+    def check(self, refined: torch.Tensor | None, *, apart: bool) -> None:
+        """UsageError where the recipe asks for what the task has not: r+ of pictures, or views apart."""
+        without = {"align", "consistency"} if refined is None else set()
+        without |= set() if apart else {"consistency", "information", "independence"}
+        asked = sorted(name for name in without if getattr(self.recipe, name))
+        if asked:
+            raise UsageError(
+                f"The task {self.task.name} has nothing that {', '.join(asked)} could be asked of",
+                cure=" ".join(f"--set {name}=0" for name in asked),
+            )
 
     def shown(self, views: Views, scenes: Scenes) -> torch.Tensor:
         """What the networks see of the degraded crops (B, K, 3, S, S): all of it, unless the recipe masks."""
@@ -241,9 +254,9 @@ def baseline_losses(critic: Critic, baseline: torch.Tensor, views: Views, recipe
     return {"information": mean_over_pairs(embedded, cost), "independence": consistency + told}
 
 
-def content_loss(baseline: torch.Tensor, batch: Batch) -> torch.Tensor:
+def content_loss(baseline: torch.Tensor, degraded: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
     """The share of what is wrong with pictures that no linear map finds in r0 (N, c, h, w); at every fourth cell."""
-    wrong = batch.ideal - batch.degraded
+    wrong = ideal - degraded
     weights = 1 / (wrong.square().mean((1, 2, 3)) + FLOOR)
     parts = (baseline[..., ::2, ::2], F.pixel_unshuffle(wrong, 2)[..., ::2, ::2], weights)
     return linear_rest(*(ranks.gather(part) for part in parts))

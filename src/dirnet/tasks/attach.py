@@ -82,12 +82,13 @@ class Attached(nn.Module):
     def save(self, path: Path | str, card: dict[str, Any] | None = None) -> None:
         """Write what was added, as weights that `attach` takes for a model, and not the network itself."""
         inside = self.attachment if isinstance(self.attachment, Inside) else None
-        about = {
-            "at": inside and list(inside.at),
-            "widths": inside and [list(part) for part in inside.widths],
-            "spec": asdict(self.spec),
-        }
-        save_weights(Path(path), self.preset, self.attachment.state_dict(), (card or {}) | {"attachment": about})
+        save_weights(Path(path), self.preset, self.attachment.state_dict(), (card or {}) | card_of(inside, self.spec))
+
+
+def card_of(inside: Inside | None, spec: Spec) -> dict[str, Any]:
+    """What the card of a saved attachment says of it: where it belongs, if inside, and the network's conventions."""
+    at, widths = (list(inside.at), [list(part) for part in inside.widths]) if inside else (None, None)
+    return {"attachment": {"at": at, "widths": widths, "spec": asdict(spec)}}
 
 
 def _attachment(network: nn.Module, model: DiR, at: tuple[str, ...] | None, spec: Spec) -> DiR | Inside:

@@ -36,6 +36,18 @@ def prepare(pictures: Sequence[torch.Tensor], spec: Spec) -> torch.Tensor | list
     return torch.stack(fitted)
 
 
+def scale(pictures: torch.Tensor, spec: Spec) -> torch.Tensor:
+    """Pictures (N, 3, H, W) at the size in which the network is shown them, without padding."""
+    if spec.fit == "resize":
+        assert spec.size is not None
+        return F.interpolate(pictures, spec.size, mode="bilinear", antialias=True)
+    if spec.fit == "letterbox":
+        return F.interpolate(
+            pictures, letterbox_size((pictures.shape[2], pictures.shape[3]), spec)[:2], mode="bilinear"
+        )
+    return pictures
+
+
 def letterbox_size(size: tuple[int, int], spec: Spec) -> tuple[int, int, float]:
     """Height and width of a picture of that size in its letterbox, and the ratio by which it was scaled."""
     assert spec.size is not None
@@ -77,15 +89,13 @@ def together(function: Callable[[torch.Tensor], torch.Tensor], pictures: Sequenc
 
 
 def _fit(picture: torch.Tensor, spec: Spec) -> torch.Tensor:
-    if spec.fit in ("own", "none"):
-        return picture
+    fitted = scale(picture[None], spec)[0]
+    if spec.fit != "letterbox":
+        return fitted
     assert spec.size is not None
-    if spec.fit == "resize":
-        return F.interpolate(picture[None], spec.size, mode="bilinear", antialias=True)[0]
     assert spec.fill is not None
-    h, w, _ = letterbox_size((picture.shape[1], picture.shape[2]), spec)
-    small = F.interpolate(picture[None], (h, w), mode="bilinear")[0]
-    return F.pad(small, (0, spec.size[1] - w, 0, spec.size[0] - h), value=spec.fill / spec.white)
+    h, w = fitted.shape[1:]
+    return F.pad(fitted, (0, spec.size[1] - w, 0, spec.size[0] - h), value=spec.fill / spec.white)
 
 
 def _to_spec(picture: torch.Tensor, spec: Spec) -> torch.Tensor:

@@ -40,8 +40,8 @@ class Inside(nn.Module):
         )
 
     @contextmanager
-    def aligning(self, network: nn.Module, pictures: Sequence[Placed]) -> Iterator[None]:
-        """While it lasts, the network sees these pictures with its maps corrected."""
+    def aligning(self, network: nn.Module, pictures: Sequence[Placed]) -> Iterator[list[torch.Tensor]]:
+        """While it lasts, the network sees these pictures with its maps corrected. Gives r0 of each, (c, h, w)."""
         baselines = together(self.baseline, [placed.picture for placed in pictures])
         boxes = [_box(placed) for placed in pictures]
         queues = {name: iter(part) for name, part in zip(self.at, self.aligners, strict=True)}  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ class Inside(nn.Module):
             if resizes_itself(network):
                 stack.enter_context(network.transform.register_forward_hook(relocate))  # type: ignore[union-attr]
             stack.enter_context(replaced(network, self.at, align))
-            yield
+            yield baselines
 
     def baseline(self, image: torch.Tensor) -> torch.Tensor:
         """r0 of pictures (B, 3, H, W) of any size: (B, c, ceil(H/2), ceil(W/2))."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -121,6 +121,9 @@ class Restoration:
 
     name = "restore"
 
+    def __init__(self) -> None:
+        self.about: dict[str, Any] = {}
+
     def loss(self, model: DiR, batch: Batch) -> TaskLoss:
         """detail: what is left wrong in the refined crops, as a share of what was.
 
@@ -129,7 +132,10 @@ class Restoration:
         representation = model(batch.shown)
         h, w = batch.degraded.shape[2:]
         refined = batch.degraded + model.decode(representation, (h, w))
-        return TaskLoss({"detail": share_left(refined, batch.degraded, batch.ideal)}, representation, batch.ideal)
+        detail = share_left(refined, batch.degraded, batch.ideal)
+        return TaskLoss(
+            {"detail": detail}, representation.baseline, representation.refined, batch.degraded, batch.ideal
+        )
 
 
 def share_left(

@@ -27,6 +27,7 @@ _NUMBERS = (
     ("std", 3, (float, int)),
     ("size", 2, (int,)),
     ("category_ids", 0, (int,)),
+    ("features", 0, (str,)),
 )
 
 
@@ -37,7 +38,8 @@ class Spec:
     A picture p, sRGB 0..1, becomes (white p - mean) / std, mean and std in the order of `colours`. fit: "own" is a list
     of pictures that the network resizes itself; "letterbox" lies in the top left corner of `size` (H, W) pixels, and
     the rest has the value `fill` (as white: before mean and std); "resize" is stretched to size; "none" is as it is.
-    category_ids: what label k is called in a data set; None where labels are such ids.
+    category_ids: what label k is called in a data set; None where labels are such ids. features: names of the parts
+    whose maps say what the network sees; by them an attachment is trained.
     """
 
     output: Output = "other"
@@ -49,6 +51,7 @@ class Spec:
     size: tuple[int, int] | None = None
     fill: float | None = None
     category_ids: tuple[int, ...] | None = None
+    features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for key, choices in _CHOICES.items():
