@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
+from dirnet.cli.common import DeviceChoice
+from dirnet.cli.train import train
+from dirnet.errors import DirnetError
 from dirnet.nets.weights import load, read_weights
 from dirnet.tasks.attach import attach
 from dirnet.tasks.inside import Inside
@@ -16,19 +18,14 @@ from dirnet.tasks.networks import load_network
 
 pytest.importorskip("torchvision")
 
-QUICK = [word for setting in ("refinement_steps=2", "crop=48") for word in ("--set", setting)]
+QUICK = ["refinement_steps=2", "crop=48"]
 SPEC = """network = "squeezenet1_1"
 weights = "own.safetensors"
-size = [48, 48]
+size = [41, 48]
 features = ["features.4"]
 [options]
 num_classes = 5
 """
-
-
-def dirnet(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dirnet", "train", "attach", *QUICK, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +44,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def trained(home: Path, out: Path, *words: object) -> Path:
-    done = dirnet("--network", home / "spec.toml", "--data", home / "photographs", "--out", out, *words)
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip())
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dirnet.learn.loop.use_all_cores", lambda: None)
+
+
+def trained(home: Path, out: Path, settings: tuple[str, ...] = (), **given: Any) -> Path:
+    """The weights that `dirnet train attach` leaves."""
+    options: dict[str, Any] = {"network": str(home / "spec.toml"), "device": DeviceChoice.cpu} | given
+    train("attach", [home / "photographs"], out, settings=[*QUICK, *settings], **options)
+    return out / "weights.safetensors"
 
 
 def test_in_front_of_a_network_the_weights_are_an_attachment_and_a_restorer(home: Path, tmp_path: Path) -> None:
-    path = trained(home, tmp_path, "--weights", "tiny-proof")
+    path = trained(home, tmp_path, weights="tiny-proof")
     network, spec = load_network(str(home / "spec.toml"))
     attached = attach(network, str(path))
     assert attached.spec == spec  # it came with the weights
@@ -66,45 +69,38 @@ def test_in_front_of_a_network_the_weights_are_an_attachment_and_a_restorer(home
 
 
 def test_inside_a_network_and_on_from_there(home: Path, tmp_path: Path) -> None:
-    path = trained(home, tmp_path / "a", "--at", "features.3", "--weights", "tiny-proof", "--set", "content=0")
+    path = trained(home, tmp_path / "a", at=["features.3"], weights="tiny-proof")
     network, _ = load_network(str(home / "spec.toml"))
     attached = attach(network, str(path))
     assert isinstance(attached.attachment, Inside)
     assert attached.attachment.at == ("features.3",)
     assert any(float(p.abs().max()) > 0 for p in attached.attachment.aligners[0][0].local[-1].parameters())
-    further = trained(home, tmp_path / "b", "--weights", path)  # --at is known from the weights
+    further = trained(home, tmp_path / "b", weights=str(path))  # --at is known from the weights
     assert read_weights(str(further)).card["began_from"] == read_weights(str(path)).sha256
 
 
 def test_a_stopped_run_ends_as_an_undisturbed_one(home: Path, tmp_path: Path) -> None:
-    words = ("--at", "features.3", "--seed", 3)
-    whole = trained(home, tmp_path / "whole", *words)
-    trained(home, tmp_path / "parts", *words, "--max-time", "0s")
-    parts = trained(home, tmp_path / "parts", *words, "--resume")
-    assert whole.read_bytes()[-1000:] == parts.read_bytes()[-1000:]
+    given: dict[str, Any] = {"at": ["features.3"], "seed": 3}
+    whole = trained(home, tmp_path / "whole", **given)
+    trained(home, tmp_path / "parts", **given, max_time="0s")
+    parts = trained(home, tmp_path / "parts", **given, resume=True)
     ours, theirs = (read_weights(str(path)).state for path in (whole, parts))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("given", "settings", "sentence"),
     [
-        (("--at", "features.3"), "Add --network"),
-        (("--network", "spec.toml", "--at", "features.x"), "The nearest is"),
-        (("--network", "spec.toml", "--set", "batch=4"), "no whole photographs"),
-        (("--network", "spec.toml", "--set", "information=0.1"), "nothing that information could be asked of"),
-        (
-            ("--network", "spec.toml", "--at", "features.3", "--set", "align=1", "--set", "reference_steps=1"),
-            "no stage reference",
-        ),
-        (("--weights", "no-such"), "No weights no-such"),
+        ({"network": None, "at": ["features.3"]}, (), "Add --network"),
+        ({"at": ["features.x"]}, (), "The nearest is"),
+        ({}, ("batch=4",), "no whole photographs"),
+        ({}, ("information=0.1",), "nothing that information could be asked of"),
+        ({"at": ["features.3"]}, ("align=1", "reference_steps=1"), "no stage reference"),
+        ({"weights": "no-such"}, (), "No weights no-such"),
     ],
 )
 def test_what_cannot_be_trained_is_a_sentence(
-    home: Path, tmp_path: Path, words: tuple[str, ...], sentence: str
+    home: Path, tmp_path: Path, given: dict[str, Any], settings: tuple[str, ...], sentence: str
 ) -> None:
-    words = tuple(str(home / word) if word == "spec.toml" else word for word in words)
-    done = dirnet("--data", home / "photographs", "--out", tmp_path / "run", *words)
-    assert done.returncode != 0
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(DirnetError, match=sentence):
+        trained(home, tmp_path / "run", settings, **given)

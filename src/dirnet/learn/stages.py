@@ -256,9 +256,9 @@ def baseline_losses(critic: Critic, baseline: torch.Tensor, views: Views, recipe
 
 def content_loss(baseline: torch.Tensor, degraded: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
     """The share of what is wrong with pictures that no linear map finds in r0 (N, c, h, w); at every fourth cell."""
-    wrong = ideal - degraded
+    wrong, (h, w) = ideal - degraded, baseline.shape[2:]
     weights = 1 / (wrong.square().mean((1, 2, 3)) + FLOOR)
-    parts = (baseline[..., ::2, ::2], F.pixel_unshuffle(wrong, 2)[..., ::2, ::2], weights)
+    parts = (baseline[..., ::2, ::2], F.pixel_unshuffle(wrong, 2)[..., :h:2, :w:2], weights)
     return linear_rest(*(ranks.gather(part) for part in parts))
 
 
