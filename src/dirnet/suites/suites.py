@@ -14,7 +14,7 @@ SEVERITIES = (1, 2, 3, 4, 5)
 Range = tuple[float, float]
 
 # As a person meets them: from harmless to everything at once.
-_ORDER = ("clean", "seen", "unseen-severity", "unseen-val", "unseen-test", "compound", "wide")
+_ORDER = ("clean", "seen", "unseen-severity", "unseen-val", "unseen-test", "compound", "everyday", "wide")
 
 
 @dataclass(frozen=True)
