@@ -89,6 +89,17 @@ def test_crops_are_turned_mirrored_or_smaller_copies_of_the_photographs(folder: 
     assert len(ways) >= 5
 
 
+def test_enlarged_crops_are_softer_and_the_others_are_not_touched(folder: Path) -> None:
+    found = Photographs([folder], 64)
+    plain, half = found.crops(40, 64, "many"), found.crops(40, 64, "many", enlarged=0.5)
+    finest = [(p.pictures[..., 1:] - p.pictures[..., :-1]).abs().mean((1, 2, 3)) for p in (plain, half)]
+    wholes = [found.photograph(i).float() / 255 for i in range(3)]
+    exact = [sum(where(crop, wholes) is not None for crop in p.pictures) for p in (plain, half)]
+    assert 0 < exact[1] < exact[0]
+    assert float(finest[1].mean()) < 0.9 * float(finest[0].mean())
+    assert torch.equal(found.crops(8, 64, "few", enlarged=0.0).pictures, found.crops(8, 64, "few").pictures)
+
+
 def where(crop: torch.Tensor, wholes: list[torch.Tensor]) -> tuple[int, bool] | None:
     """(quarter turns, mirrored) of a crop that is in one of the photographs, pixel by pixel."""
     for turns in range(4):

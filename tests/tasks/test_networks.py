@@ -44,7 +44,7 @@ def test_a_bare_name_asks_torchvision_for_its_best_weights(monkeypatch: pytest.M
     monkeypatch.setattr(torchvision.models, "get_model_builder", lambda name: build)
     _, spec = load_network("fcos_resnet50_fpn")
     assert asked == [("DEFAULT", None)]
-    assert spec == Spec("torchvision-detection", fit="own")
+    assert spec == Spec("torchvision-detection", fit="own", features=("backbone",))
 
 
 def test_a_file_is_known_by_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

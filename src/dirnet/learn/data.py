@@ -17,6 +17,7 @@ from dirnet.pictures.read import read_picture
 
 CACHE_BYTES = 4 << 30
 SCALES = (1.0, 1.0, 0.75, 0.5)  # a smaller copy is a sharper, cleaner photograph
+LARGEST = 3.0  # a larger one is as soft as what a camera of many pixels gives
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,12 @@ class Photographs:
         lines = sorted(f"{path.name} {path.stat().st_size}" for path in self.paths)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-    def crops(self, n: int, size: int, key: str, scales: Sequence[float] = SCALES) -> Scenes:
-        """n random crops of `size` pixels, turned, mirrored and scaled by one of `scales`; a function of key alone."""
-        return self._draw(n, key, lambda photograph, generator: _crop(photograph, size, scales, generator))
+    def crops(self, n: int, size: int, key: str, scales: Sequence[float] = SCALES, enlarged: float = 0.0) -> Scenes:
+        """n random crops of `size` pixels, turned, mirrored and scaled by one of `scales`; a function of key alone.
+
+        enlarged: the share of them that are scaled by 1 to `LARGEST` instead.
+        """
+        return self._draw(n, key, lambda photograph, generator: _crop(photograph, size, scales, enlarged, generator))
 
     def sheets(self, n: int, key: str) -> Scenes:
         """The contact sheets of random parts of n photographs; a function of key alone."""
@@ -101,11 +105,17 @@ def _decode(path: Path) -> torch.Tensor:
     return (read_picture(path).to_tensor()[0] * 255).round().to(torch.uint8)
 
 
-def _crop(photograph: torch.Tensor, size: int, scales: Sequence[float], generator: torch.Generator) -> torch.Tensor:
+def _crop(
+    photograph: torch.Tensor, size: int, scales: Sequence[float], enlarged: float, generator: torch.Generator
+) -> torch.Tensor:
     h, w = photograph.shape[1:]
     pick = torch.rand(5, generator=generator).tolist()
     window = size
-    fitting = round(size / scales[int(pick[0] * len(scales))])
+    if pick[0] < enlarged:
+        scale = LARGEST ** (pick[0] / enlarged)
+    else:
+        scale = scales[int((pick[0] - enlarged) / (1 - enlarged) * len(scales))]
+    fitting = round(size / scale)
     if fitting <= min(h, w):
         window = fitting
     top, left = int(pick[1] * (h - window + 1)), int(pick[2] * (w - window + 1))

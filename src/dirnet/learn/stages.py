@@ -61,7 +61,8 @@ class Stage(nn.Module):
 
     def draw(self, photographs: Photographs, key: str) -> Scenes:
         """What a step looks at; a function of key alone."""
-        return photographs.crops(self.recipe.batch // self.recipe.views, self.recipe.crop + ROOM, key)
+        recipe = self.recipe
+        return photographs.crops(recipe.batch // recipe.views, recipe.crop + ROOM, key, enlarged=recipe.enlarged)
 
     def views(self, scenes: Scenes) -> Views:
         """Photograph this process's share of a step's scenes anew."""
