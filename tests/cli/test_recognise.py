@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from dirnet.cli.evaluate import TaskChoice, evaluate
-from dirnet.cli.recognise import evaluate_detection
+from dirnet.cli.recognise import evaluate_recognition
 from dirnet.errors import DirnetError, UsageError
 from dirnet.judge.records import read_records
 from dirnet.tasks.spec import Spec
@@ -29,6 +29,13 @@ class FindsTheMiddle(nn.Module):
     def forward(self, pictures: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
         box, label = torch.tensor([[10.0, 10.0, 30.0, 30.0]]), torch.tensor([2])
         return [{"boxes": box, "scores": p.mean()[None], "labels": label} for p in pictures]
+
+
+class SegmentsTheMiddle(FindsTheMiddle):
+    def forward(self, pictures: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        masks = torch.zeros(1, 1, 40, 40)
+        masks[..., 10:30, 10:30] = 1
+        return [found | {"masks": masks} for found in super().forward(pictures)]
 
 
 @pytest.fixture
@@ -53,9 +60,16 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(data: Path, **changes: Any) -> int:
     given: dict[str, Any] = {"network": "toy.toml", "images": data, "annotations": data / "all.json"}
-    given |= {"suites": "seen", "severities": "2,5", "seed": 0, "device": "cpu", "attached": []} | changes
+    given |= {
+        "task": "detect",
+        "suites": "seen",
+        "severities": "2,5",
+        "seed": 0,
+        "device": "cpu",
+        "attached": [],
+    } | changes
     with pytest.raises(typer.Exit) as ended:
-        evaluate_detection(data / "records.jsonl", **given)
+        evaluate_recognition(data / "records.jsonl", **given)
     return ended.value.exit_code
 
 
@@ -81,9 +95,33 @@ def test_records_detections_and_sentences(data: Path, capsys: pytest.CaptureFixt
     assert [row["image_id"] for row in results] == [1, 2, 3]
 
 
+def test_masks_too_where_they_are_wanted(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = Spec("torchvision-detection", fit="own")
+    monkeypatch.setattr("dirnet.tasks.networks.load_network", lambda _: (SegmentsTheMiddle(), spec))
+    table = json.loads((data / "all.json").read_text())
+    table["annotations"][1]["segmentation"] = [[10, 10, 30, 10, 30, 30, 10, 30]]
+    table["annotations"][2]["segmentation"] = [[]]
+    (data / "all.json").write_text(json.dumps(table))
+    assert run(data, task="segment", attached=["tiny-proof"]) == 1
+    said = capsys.readouterr().err
+    assert "Annotation 1 is kept for its box alone: it has no mask." in said
+    assert "Annotation 3 is kept for its box alone: a polygon of its mask is broken; got []" in said
+    assert "clean mask_ap: 1.000 -> 1.000 with tiny-proof (+0.000)" in said
+    records = read_records(data / "records.jsonl")
+    assert {(record.task, record.value, record.n) for record in records} == {("segment", 1.0, 3)}
+    metrics = ["mask_ap", "mask_ap50", "ap", "ap50"]
+    assert [record.metric for record in records] == metrics * 6 + ["mpc", "rpc"] * 2
+    shown = json.loads((data / "records.pictures" / "index.json").read_text())["pictures"]
+    assert {entry["name"]: entry["mask_ap"] for entry in shown} == {"b.png": {"input": 1.0, "output": 1.0}}
+    results = json.loads((data / "records.detections" / "seen-5-tiny-proof.json").read_text())
+    assert all(row["segmentation"]["size"] == [40, 40] for row in results)
+
+
 @pytest.mark.parametrize("missing", ["network", "images", "annotations"])
 def test_what_is_missing_is_named(data: Path, missing: str) -> None:
-    with pytest.raises(UsageError, match=f"got no --{missing}"):
+    with pytest.raises(UsageError, match=f"--task detect needs .* got no --{missing}"):
         run(data, **{missing: None})
 
 
@@ -93,10 +131,13 @@ def test_what_makes_no_sense_is_a_sentence(data: Path, tmp_path: Path) -> None:
     shutil.copy(str(files("dirnet") / "zoo" / "tiny-proof.safetensors"), tmp_path)
     with pytest.raises(UsageError, match="Two attachments have one name; got tiny-proof"):
         run(data, attached=["tiny-proof", str(tmp_path / "tiny-proof.safetensors")])
+    with pytest.raises(DirnetError, match=r"No object has a mask.*; got 3 boxes alone\. Measure boxes"):
+        run(data, task="segment")
     (data / "all.json").write_text((data / "all.json").read_text().replace('"category_id": 2', '"category_id": 3'))
     with pytest.raises(DirnetError, match="No object is annotated"):
         run(data)
-    for task, option in ((TaskChoice.detect, {"data": [data]}), (TaskChoice.restore, {"network": "toy.toml"})):
+    of_restore, of_others = {"data": [data]}, {"network": "toy.toml"}
+    for task, option in zip(TaskChoice, (of_others, of_restore, of_restore), strict=True):
         with pytest.raises(UsageError, match=f"--task {task.value} has no --{next(iter(option))}"):
             evaluate(data / "records.jsonl", task=task, **option)
 

@@ -64,7 +64,7 @@ def test_the_pictures_that_gain_most_least_and_in_between_are_shown(tmp_path: Pa
     data = Annotations({row["id"]: tmp_path / row["file_name"] for row in table["images"]}, table, [])
     showcase = Showcase(tmp_path / "pictures", metric="ap")
     matches = {model: Matches(data, rows) for model, rows in found.items()}
-    show(showcase, data, inputs_of(data), found, matches, suite="clean", severity=0, seed=0)
+    show(showcase, data, inputs_of(data), found, matches, draw_boxes, suite="clean", severity=0, seed=0)
     showcase.finish()
     entries = json.loads((tmp_path / "pictures" / "index.json").read_text())["pictures"]
     shown = [(entry["why"], entry["name"], entry["ap"]) for entry in entries]

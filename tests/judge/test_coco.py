@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dirnet.errors import DirnetError
-from dirnet.judge.coco import Annotations, _runs, only, read_annotations, result_rows, write_results
+from dirnet.judge.coco import Annotations, only, read_annotations, result_rows, write_results
 from dirnet.judge.precision import average_precision
 from dirnet.tasks.detect import Detections
 
@@ -110,6 +110,7 @@ def test_ids_that_the_matching_would_lose_are_made_new(tmp_path: Path, number: i
         (annotation(bbox=[5, 5, -3, 20]), "Annotation 1 is left out: its box is empty, -3 by 20."),
         (annotation(bbox=[5, 5, 20]), "Annotation 1 is left out: its box is [5, 5, 20], not x, y, width and height."),
         (annotation(bbox=[5, 5, 20, math.nan]), "not x, y, width and height."),
+        (annotation(bbox=[5, 5, 20, 10**400]), "not x, y, width and height."),
         ({"id": 1}, "Annotation 1 is left out: there is no image None."),
     ],
 )
@@ -122,39 +123,31 @@ def test_an_annotation_that_is_of_no_use_is_left_out_and_told(tmp_path: Path, ba
 
 
 @pytest.mark.parametrize(
-    "broken",
+    ("broken", "reason"),
     [
-        [[5, 5, 25, 5]],
-        [[5, 5, 25, 5, 25]],
-        [[5, 5, 25, 5, 25, "x"]],
-        ["word"],
-        {"size": [40, 61], "counts": [2400]},
-        {"size": [40, 60], "counts": [5, 5]},
-        {"size": [40, 60], "counts": [2500, -100]},
-        {"size": [40, 60], "counts": "\x00\x7f"},
-        {"size": [40, 60], "counts": "ooooooooooooo"},
-        {"size": [40, 60], "counts": compressed()["counts"][:-1] + "99"},
-        {"counts": None},
-        7,
+        ([], "it has no mask."),
+        (None, "it has no mask."),
+        ([[]], "a polygon of its mask is broken; got []; wanted x and y of three corners or more."),
+        ([[5, 5, 25, 5]], "a polygon of its mask is broken; got [5, 5, 25, 5]; wanted"),
+        ({"size": [40, 61], "counts": [2340, 100]}, "its mask is of another size; got [40, 61]; wanted [40, 60]."),
+        ({"size": [40, 60], "counts": [5, 5]}, "the run lengths of its mask are broken."),
+        ({"size": [40, 60], "counts": [2400]}, "its mask is empty."),
     ],
 )
-def test_a_broken_mask_leaves_its_box(tmp_path: Path, broken: Any) -> None:
+def test_without_a_mask_an_object_keeps_its_box(tmp_path: Path, broken: Any, reason: str) -> None:
     data = read(tmp_path, [annotation(segmentation=broken)])
-    assert data.notes == ["Annotation 1 is kept without its mask, which is broken."]
+    (note,) = data.notes
+    assert note.startswith(f"Annotation 1 is kept for its box alone: {reason}")
     assert average_precision(data, result_rows(7, found()))["ap"] == pytest.approx(1)
     assert math.isnan(average_precision(data, result_rows(7, found()), "segm")["ap"])
 
 
-def test_run_lengths_are_those_of_the_oracle() -> None:
-    generator = np.random.default_rng(0)
-    for shape in ((1, 1), (40, 60), (300, 200)):
-        random = generator.random(shape) > 0.9
-        flat = random.flatten("F").astype(np.int8)
-        ends = np.flatnonzero(np.diff(flat)) + 1
-        runs = np.diff([0, *ends, flat.size]).tolist()
-        counts = rle.encode(np.asfortranarray(random.astype(np.uint8)))["counts"]
-        text = counts.decode() if isinstance(counts, bytes) else counts
-        assert _runs(text) == ([0, *runs] if flat[0] else runs)
+def test_without_masks_nothing_is_said_of_them(tmp_path: Path) -> None:
+    read(tmp_path, [annotation(segmentation=[[5]]), annotation(), annotation(bbox=[])])
+    data = read_annotations(tmp_path / "all.json", tmp_path / "images", masks=False)
+    assert [row["segmentation"] for row in data.table["annotations"]] == [None, None]
+    assert len(data.notes) == 1
+    assert "not x, y, width and height" in data.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +166,7 @@ def test_an_image_that_is_of_no_use_is_left_out_and_told(tmp_path: Path, image: 
     good = {"id": 7, "file_name": "a.jpg", "height": SIZE[0], "width": SIZE[1]}
     data = read(tmp_path, [annotation(), annotation(id=2, image_id=8)], images=[good, image])
     assert list(data.pictures) == [7]
+    assert data.table["images"] == [good]
     assert reason in data.notes[0]
     assert data.notes[1] == "Annotation 2 is left out: there is no image 8."
 

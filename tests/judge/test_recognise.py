@@ -13,11 +13,15 @@ from torch import nn
 
 from dirnet.errors import UsageError
 from dirnet.judge.coco import Annotations, read_annotations
+from dirnet.judge.masks import decode
 from dirnet.judge.recognise import measure, robustness
 from dirnet.judge.records import Record, read_records, write_records
+from dirnet.judge.showcase import Showcase
 from dirnet.judge.statistics import redraws
+from dirnet.pictures.read import read_picture
 from dirnet.tasks.attach import attach
-from dirnet.tasks.spec import Spec
+from dirnet.tasks.detect import detect
+from dirnet.tasks.spec import Spec, spec_of
 
 pytest.importorskip("faster_coco_eval")
 
@@ -26,11 +30,11 @@ BOXES = [[8, 6, 20, 16], [12, 10, 24, 20], [5, 9, 30, 12], [20, 4, 16, 24]]
 
 
 class FindsRed(nn.Module):
-    """Says where the reddest part is, and remembers what it was shown."""
+    """Says where the reddest part is, as a box and, if it is to, a mask, and remembers what it was shown."""
 
-    def __init__(self, label: int = 1) -> None:
+    def __init__(self, label: int = 1, *, masks: bool = False) -> None:
         super().__init__()
-        self.label, self.seen = label, []
+        self.label, self.masks, self.seen = label, masks, []
 
     def forward(self, pictures: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
         self.seen += pictures
@@ -38,18 +42,19 @@ class FindsRed(nn.Module):
 
     def _find(self, picture: torch.Tensor) -> dict[str, torch.Tensor]:
         redness = picture[0] - picture[1:].mean(0)
-        rows, columns = (redness >= redness.max() / 2).nonzero().unbind(1)
+        mask = redness >= redness.max() / 2
+        rows, columns = mask.nonzero().unbind(1)
         box = [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1]
         return {
             "boxes": torch.tensor([box]).float(),
             "scores": redness.max()[None].clamp(0, 1),
             "labels": torch.tensor([self.label]),
-        }
+        } | ({"masks": mask[None, None].float()} if self.masks else {})
 
 
 @pytest.fixture(scope="module")
 def red(tmp_path_factory: pytest.TempPathFactory) -> Annotations:
-    """Four pictures with a red rectangle each, and one without any."""
+    """Four pictures with a red thing each, a rectangle less its top right quarter, and one without any."""
     folder = tmp_path_factory.mktemp("red")
     table: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "red"}]}
     for number, box in enumerate([*BOXES, None], 1):
@@ -57,7 +62,11 @@ def red(tmp_path_factory: pytest.TempPathFactory) -> Annotations:
         if box:
             x, y, w, h = box
             pixels[y : y + h, x : x + w] = (210, 40, 40)
-            table["annotations"].append({"id": number, "image_id": number, "category_id": 1, "bbox": box})
+            pixels[y : y + h // 2, x + w // 2 : x + w] = 90
+            middle = (x + w // 2, y, x + w // 2, y + h // 2)
+            outline = [x, y, *middle, x + w, y + h // 2, x + w, y + h, x, y + h]
+            row = {"id": number, "image_id": number, "category_id": 1, "bbox": box, "segmentation": [outline]}
+            table["annotations"].append(row)
         Image.fromarray(pixels).save(folder / f"{number}.png")
         table["images"].append({"id": number, "file_name": f"{number}.png", "height": 40, "width": 56})
     (folder / "all.json").write_text(json.dumps(table))
@@ -65,7 +74,13 @@ def red(tmp_path_factory: pytest.TempPathFactory) -> Annotations:
 
 
 def measured(red: Annotations, folder: Path, **changes: Any) -> list[Record]:
-    given: dict[str, Any] = {"detectors": {"input": FindsRed()}, "suite": "seen", "severity": 3, "seed": 0}
+    given: dict[str, Any] = {
+        "detectors": {"input": FindsRed()},
+        "task": "detect",
+        "suite": "seen",
+        "severity": 3,
+        "seed": 0,
+    }
     return measure(red, spec=SPEC, context={}, folder=folder, **given | changes)
 
 
@@ -117,10 +132,69 @@ def test_a_network_of_other_categories_is_a_sentence(red: Annotations, tmp_path:
         measured(red, tmp_path, detectors={"input": FindsRed(7)})
 
 
+def test_masks_are_measured_beside_boxes_and_written_with_them(red: Annotations, tmp_path: Path) -> None:
+    detectors = {"input": FindsRed(masks=True)}
+    records = measured(red, tmp_path, detectors=detectors, task="segment", suite="clean", severity=0)
+    assert [record.metric for record in records] == ["mask_ap", "mask_ap50", "ap", "ap50"]
+    assert {(record.task, record.value, len(record.redrawn)) for record in records} == {("segment", 1.0, 200)}
+    rows = json.loads((tmp_path / "clean-0-input.json").read_text())
+    assert [row["segmentation"] for row in rows[:4]] == [row["segmentation"] for row in red.table["annotations"]]
+    boxes = measured(red, tmp_path, detectors=detectors, suite="clean", severity=0)
+    assert [record.redrawn for record in boxes] == [record.redrawn for record in records[2:]]
+    assert "segmentation" not in (tmp_path / "clean-0-input.json").read_text()
+
+
+def test_a_mask_that_is_a_box_is_worse_than_the_box(red: Annotations, tmp_path: Path) -> None:
+    """Three quarters of it: IoU .75, which six of the ten thresholds allow."""
+
+    class FillsBoxes(FindsRed):
+        def _find(self, picture: torch.Tensor) -> dict[str, torch.Tensor]:
+            found = super()._find(picture)
+            x0, y0, x1, y1 = found["boxes"][0].int().tolist()
+            masks = torch.zeros(1, 1, *picture.shape[1:])
+            masks[..., y0:y1, x0:x1] = 0.6
+            return found | {"masks": masks}
+
+    given = {"detectors": {"input": FillsBoxes()}, "task": "segment", "suite": "clean", "severity": 0}
+    values = {record.metric: record.value for record in measured(red, tmp_path, **given)}
+    assert values == pytest.approx({"mask_ap": 0.6, "mask_ap50": 1, "ap": 1, "ap50": 1})
+
+
+def test_a_network_without_masks_is_a_sentence(red: Annotations, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"gives no masks; got boxes.*Measure its boxes with --task detect\.$"):
+        measured(red, tmp_path, task="segment")
+
+
+def test_an_untrained_mask_rcnn_goes_all_the_way(red: Annotations, tmp_path: Path) -> None:
+    """What it finds is written as it was found; DiR attached to it, and untrained, changes nothing."""
+    torchvision = pytest.importorskip("torchvision")
+    detection, pool = torchvision.models.detection, torchvision.ops.MultiScaleRoIAlign
+    torch.manual_seed(0)
+    backbone: Any = nn.Sequential(nn.Conv2d(3, 16, 3, 16, 1), nn.ReLU())
+    backbone.out_channels = 16
+    network = detection.MaskRCNN(
+        backbone, num_classes=2, min_size=40, max_size=56, box_score_thresh=0.0, box_detections_per_img=5,
+        rpn_anchor_generator=detection.anchor_utils.AnchorGenerator(((16, 32),), ((1.0,),)),
+        box_roi_pool=pool(["0"], 7, 0), mask_roi_pool=pool(["0"], 14, 0),
+    ).eval()  # fmt: skip
+    spec = spec_of(network, None)
+    detectors = {"input": network, "tiny": attach(network, spec=spec)}
+    showcase = Showcase(tmp_path / "pictures", metric="mask_ap")
+    given: dict[str, Any] = {"task": "segment", "suite": "clean", "severity": 0, "seed": 0, "context": {}}
+    records = measure(red, detectors, spec, folder=tmp_path, showcase=showcase, **given)
+    assert [record.redrawn for record in records[:4]] == [record.redrawn for record in records[4:]]
+    assert all(0 <= record.value <= 1 for record in records)
+    (seen,) = detect(network, spec, [read_picture(red.pictures[1]).to_tensor()[0]])
+    rows = [row for row in json.loads((tmp_path / "clean-0-tiny.json").read_text()) if row["image_id"] == 1]
+    assert len(rows) == len(seen) == 5
+    assert seen.masks is not None
+    assert all((decode(row["segmentation"]) == mask.numpy()).all() for row, mask in zip(rows, seen.masks, strict=True))
+
+
 def precision(model: str, suite: str, severity: int, value: float, **changes: Any) -> Record:
     common: dict[str, Any] = {"unit": "", "higher_is_better": True, "task": "detect", "n": 9, "seed": 0, "tone": ""}
-    given = {"params_hash": f"{suite}{severity}", "redrawn": [value, value / 2]} | changes
-    return Record(metric="ap", value=value, model=model, suite=suite, severity=severity, **common, **given)
+    given = common | {"metric": "ap", "params_hash": f"{suite}{severity}", "redrawn": [value, value / 2]} | changes
+    return Record(value=value, model=model, suite=suite, severity=severity, **given)
 
 
 def test_robustness_is_the_mean_over_all_spoilings_and_its_share_of_the_clean() -> None:
@@ -138,6 +212,16 @@ def test_robustness_is_the_mean_over_all_spoilings_and_its_share_of_the_clean() 
     assert (mean.suite, mean.severity) == ("seen+unseen-val", 0)
     assert mean.by["suite"]["unseen-val"] == {"value": pytest.approx(0.2), "n": 9}
     assert mean.params_hash == found["tiny", "mpc"].params_hash
+
+
+def test_where_masks_are_measured_robustness_is_theirs() -> None:
+    rows = [("clean", 0, 0.4), ("seen", 3, 0.3)]
+    masks = [precision("input", *row, metric="mask_ap", task="segment") for row in rows]
+    boxes = [precision("input", *row[:2], 2 * row[2] - 0.1, task="segment") for row in rows]
+    found = robustness([*boxes, *masks])
+    assert [(record.metric, record.task, record.value) for record in found] == [
+        ("mpc", "segment", pytest.approx(0.3)), ("rpc", "segment", pytest.approx(0.75)),
+    ]  # fmt: skip
 
 
 def test_without_clean_pictures_or_a_clean_figure_there_is_no_share() -> None:

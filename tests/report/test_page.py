@@ -246,25 +246,28 @@ def test_a_place_that_cannot_be_written_is_a_sentence(records: Path) -> None:
         write_report([records], records.parent)
 
 
-def test_detection_is_told_in_its_own_words(tmp_path: Path, folder: Path) -> None:
+@pytest.mark.parametrize(("task", "metric", "name"), [("detect", "ap", "AP"), ("segment", "mask_ap", "Mask AP")])
+def test_recognition_is_told_in_its_own_words(tmp_path: Path, folder: Path, task: str, metric: str, name: str) -> None:
     index = json.loads((folder / "index.json").read_text())
     for entry in index["pictures"]:
         del entry["psnr"]
         entry.pop("features", None)
-        entry["ap"] = {"input": 0.25, "output": 0.5}
+        entry[metric] = {"input": 0.25, "output": 0.5}
     (folder / "index.json").write_text(json.dumps(index))
     records = []
     for severity in (3, 5):
         for model, value in (("input", 0.3 / severity), ("small", 0.6 / severity)):
             over = [value * share for share in (0.9, 1.0, 1.1)]
-            given = {"task": "detect", "unit": "", "tone": "", "suite": "seen", "severity": severity, "n": 8, "seed": 0}
-            given |= {"higher_is_better": True, "params_hash": f"hash{severity}", "metric": "ap", "redrawn": over}
+            given = {"task": task, "unit": "", "tone": "", "suite": "seen", "severity": severity, "n": 8, "seed": 0}
+            given |= {"higher_is_better": True, "params_hash": f"hash{severity}", "metric": metric, "redrawn": over}
             records.append(Record(model=model, value=value, **given))
     write_records(tmp_path / "records.jsonl", records)
     page = report(tmp_path / "records.jsonl")
-    assert "small raises AP from 0.0800 to 0.1600 (+0.0800)" in page.text
-    assert "0.250 → 0.500 AP of the picture" in page.text
+    assert f"small raises {name} from 0.0800 to 0.1600 (+0.0800)" in page.text
+    assert f"0.250 → 0.500 {name.replace('M', 'm')} of the picture" in page.text
     assert "degraded, with DiR" in page.text
-    assert "200 resamples for detection" in page.text
+    assert "200 resamples for average precision" in page.text
+    assert ("each annotated object has a colour" in page.text) == (task == "segment")
+    assert ("Boxes have a score" in page.text) == (task == "detect")
     assert len(page.all("figure", role="img")) == 1
     assert not re.search(r"\bdB\b|PSNR|tone\b", page.text)

@@ -52,6 +52,16 @@ def test_there_is_no_interval_without_finite_pairs(record: Make, changed: dict[s
     assert cell.change == 3
 
 
+def test_where_masks_were_measured_a_name_says_whether_it_is_of_them(record: Make) -> None:
+    metrics = ["mask_ap", "mask_ap50", "ap", "ap50", "mpc", "rpc"]
+    names = {
+        task: [metric.name for metric in block(*(record(metric=each, task=task) for each in metrics)).metrics]
+        for task in ("detect", "segment")
+    }
+    assert names["segment"] == ["Mask AP", "Mask AP50", "Box AP", "Box AP50", "Mask mPC", "Mask rPC"]
+    assert names["detect"][2:] == ["AP", "AP50", "mPC", "rPC"]
+
+
 def test_metrics_are_columns_and_a_hole_is_none(record: Make) -> None:
     ssim = {"metric": "ssim", "unit": ""}
     made = block(record("input", 24), record("small", 27), record("input", 0.8, 1, **ssim))

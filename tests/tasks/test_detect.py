@@ -99,6 +99,13 @@ def test_torchvision_answers_with_masks() -> None:
     assert found.masks.sum((1, 2)).tolist() == [0, 10]
 
 
+@pytest.mark.parametrize("shape", [(2, 6, 8), (2, 1, 28, 28), (1, 1, 6, 8)])
+def test_masks_of_another_size_are_a_sentence(shape: tuple[int, ...]) -> None:
+    said = {"boxes": torch.rand(2, 4), "scores": torch.rand(2), "labels": torch.ones(2), "masks": torch.rand(shape)}
+    with pytest.raises(UsageError, match=r"masks are not those of what it found.*wanted \(2, 1, 6, 8\)"):
+        decode([said], [(6, 8)], Spec("torchvision-detection", fit="own"))
+
+
 def test_what_is_not_finite_is_a_sentence() -> None:
     broken = answer([])[None]
     broken[0, 3, 2] = torch.nan

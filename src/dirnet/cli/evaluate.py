@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dirnet.cli.common import Device, DeviceChoice, Seed, ToneChoice, Weights, close, command, levels, progress, say
-from dirnet.cli.recognise import evaluate_detection
+from dirnet.cli.recognise import evaluate_recognition
 from dirnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class TaskChoice(StrEnum):
 
     restore = "restore"
     detect = "detect"
+    segment = "segment"
 
 
 def evaluate(
@@ -49,17 +50,18 @@ def evaluate(
 ) -> None:
     """Measure restoration on spoiled photographs (--data) or real pairs (--pairs); also writes OUT.pictures/.
 
-    With --task detect: average precision of a --network on --images with --annotations, bare and with each --attach.
+    With --task detect: average precision of a --network on --images with --annotations, bare and with each --attach;
+    with --task segment: of its masks too.
     """
     of_restore = {"--data": data, "--pairs": pairs, "--weights": weights, "--tone": tone}
-    of_detect = {"--network": network, "--images": images, "--annotations": annotations, "--attach": attach}
-    strange = [name for name, value in (of_restore if task == TaskChoice.detect else of_detect).items() if value]
+    of_others = {"--network": network, "--images": images, "--annotations": annotations, "--attach": attach}
+    strange = [name for name, value in (of_others if task == TaskChoice.restore else of_restore).items() if value]
     if strange:
         raise UsageError(f"--task {task.value} has no {strange[0]}")
-    if task == TaskChoice.detect:
-        evaluate_detection(
-            out, network, images, annotations, attach or [], suites=suites, severities=severities, seed=seed,
-            device=device.value,
+    if task != TaskChoice.restore:
+        evaluate_recognition(
+            out, network, images, annotations, attach or [], task=task.value, suites=suites, severities=severities,
+            seed=seed, device=device.value,
         )  # fmt: skip
         return
     if bool(data) == bool(pairs):

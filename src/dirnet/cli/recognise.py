@@ -1,4 +1,4 @@
-"""`dirnet evaluate --task detect`: a network of the user's own, bare and with DiR attached."""
+"""`dirnet evaluate --task detect` and `segment`: a network of the user's own, bare and with DiR attached."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from dirnet.judge.coco import Annotations
+    from dirnet.judge.recognise import Recognition
     from dirnet.judge.records import Record
     from dirnet.pictures.folders import Input, Tally
     from dirnet.tasks.spec import Spec
@@ -22,23 +23,26 @@ CLEAN = "clean"
 NOTES = 10  # on annotations, that are said; of more, their number
 
 
-def evaluate_detection(
+def evaluate_recognition(
     out: Path,
     network: str | None,
     images: Path | None,
     annotations: Path | None,
     attached: Sequence[str],
     *,
+    task: Recognition,
     suites: str,
     severities: str,
     seed: int,
     device: str,
 ) -> None:
     """Measure average precision; write OUT, OUT.detections/ and OUT.pictures/. UsageError for what makes no sense."""
-    wanted = {"--network": network, "--images": images, "--annotations": annotations}
-    missing = [option for option, value in wanted.items() if value is None]
+    needed = {"--network": network, "--images": images, "--annotations": annotations}
+    missing = [option for option, value in needed.items() if value is None]
     if network is None or images is None or annotations is None:
-        raise UsageError("Detection needs a network, pictures and annotations", got=f"no {' and no '.join(missing)}")
+        raise UsageError(
+            f"--task {task} needs a network, pictures and annotations", got=f"no {' and no '.join(missing)}"
+        )
     if not images.is_dir():
         raise UsageError(f"{images} is no folder", wanted="the folder that the annotations' file names are in")
     names = suites.split(",")
@@ -57,12 +61,12 @@ def evaluate_detection(
 
     use_all_cores()
     place = pick_device(device)
-    truth = read_annotations(annotations, images)
+    truth = read_annotations(annotations, images, masks=task == "segment")
     bare, spec = load_network(network)
     bare.to(place)
     added = _attached(bare, spec, attached)
     _say_notes(truth.notes)
-    truth, tally = _readable(truth)
+    truth, tally = _readable(truth, task)
     detectors: dict[str, nn.Module] = {judge.BARE: bare, **{name: each for name, (each, _) in added.items()}}
     context: dict[str, Any] = {
         "dirnet": __version__, "torch": torch.__version__, "network": Path(network).name,
@@ -71,13 +75,14 @@ def evaluate_detection(
     }  # fmt: skip
     folder = out.with_suffix(".detections")
     folder.mkdir(parents=True, exist_ok=True)
-    showcase = Showcase(out.with_suffix(".pictures"), metric="ap")
+    showcase = Showcase(out.with_suffix(".pictures"), metric=judge.PRECISION[task])
     records: list[Record] = []
     for suite, severity in rows:
         with progress(f"{suite} {severity or ''}".strip(), len(truth.pictures)) as advance:
             found = judge.measure(
-                truth, detectors, spec, suite=suite, severity=severity, seed=seed, folder=folder, showcase=showcase,
-                context=context | {"suite_version": suite_named(suite).version}, device=place, on_picture=advance,
+                truth, detectors, spec, task=task, suite=suite, severity=severity, seed=seed, folder=folder,
+                showcase=showcase, context=context | {"suite_version": suite_named(suite).version}, device=place,
+                on_picture=advance,
             )  # fmt: skip
         _tell(found)
         records += found
@@ -103,7 +108,7 @@ def _attached(network: nn.Module, spec: Spec, sources: Sequence[str]) -> dict[st
     return found
 
 
-def _readable(annotations: Annotations) -> tuple[Annotations, Tally]:
+def _readable(annotations: Annotations, task: Recognition) -> tuple[Annotations, Tally]:
     """The annotations of the pictures that can be read and are of the size they should be; the others failed."""
     from dirnet.judge.coco import only
     from dirnet.judge.recognise import inputs_of
@@ -125,9 +130,15 @@ def _readable(annotations: Annotations) -> tuple[Annotations, Tally]:
 
     tally = for_each(inputs_of(annotations), check)
     left = only(annotations, whole)
-    if not any(not row["iscrowd"] for row in left.table["annotations"]):
+    objects = [row for row in left.table["annotations"] if not row["iscrowd"]]
+    if not objects:
         reasons = [reason for _, reason in tally.failed][:3]
         raise DirnetError("No object is annotated in the pictures that can be used", got="; ".join(reasons))
+    if task == "segment" and not any(row["segmentation"] for row in objects):
+        raise DirnetError(
+            "No object has a mask in the pictures that can be used", got=f"{len(objects)} boxes alone",
+            cure="Measure boxes with --task detect.",
+        )  # fmt: skip
     return left, tally
 
 

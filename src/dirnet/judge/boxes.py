@@ -1,9 +1,9 @@
-"""The pictures beside the figures of detection: what is there, what the bare network finds, what it finds with DiR."""
+"""The pictures beside the figures: what is there, what the bare network finds, what it finds with DiR."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from dirnet.pictures.folders import Input
 SURE = 0.3  # the least score of a box that is drawn
 RIGHT, WRONG = (40, 200, 110), (255, 110, 30)
 
+Draw = Callable[[torch.Tensor, Sequence[Row], Sequence[Row], Mapping[int, str]], torch.Tensor]
+
 
 def show(
     showcase: Showcase,
@@ -24,6 +26,7 @@ def show(
     inputs: Sequence[Input],
     found: Mapping[str, Sequence[Row]],
     matches: Mapping[str, Matches],
+    draw: Draw,
     *,
     suite: str,
     severity: int,
@@ -31,7 +34,8 @@ def show(
 ) -> None:
     """Give to the showcase, for each attachment, the pictures whose own AP gained most, least and in between.
 
-    found, matches: by model, the bare network first; inputs: by id. Pictures without objects have no AP.
+    found, matches: by model, the bare network first; inputs: by id; draw: as `draw_boxes`. Pictures without objects
+    have no AP.
     """
     ids = sorted(annotations.pictures)
     bare, *others = found
@@ -48,9 +52,9 @@ def show(
             truth = [row for row in objects if row["image_id"] == ids[number]]
             seen = {key: [row for row in found[key] if row["image_id"] == ids[number]] for key in (bare, model)}
             showcase.offer(
-                name, draw_boxes(pair.clean, truth, truth, names), draw_boxes(pair.degraded, seen[bare], truth, names),
-                draw_boxes(pair.degraded, seen[model], truth, names), {"ap": own[bare][number]},
-                {"ap": own[model][number]}, pair.settings, {},
+                name, draw(pair.clean, truth, truth, names), draw(pair.degraded, seen[bare], truth, names),
+                draw(pair.degraded, seen[model], truth, names), {showcase.metric: own[bare][number]},
+                {showcase.metric: own[model][number]}, pair.settings, {},
             )  # fmt: skip
         showcase.close(suite, severity, model)
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dirnet.errors import DirnetError
 from dirnet.files import replacing
+from dirnet.judge.masks import Code, encode, import_faster_coco_eval, is_number, read_mask
 from dirnet.tasks.detect import Detections
 
 Row = dict[str, Any]
@@ -27,11 +25,11 @@ class Annotations:
     notes: list[str]
 
 
-def read_annotations(file: Path, images: Path) -> Annotations:
-    """Read a COCO annotation file whose pictures lie in the folder `images`.
+def read_annotations(file: Path, images: Path, *, masks: bool = True) -> Annotations:
+    """Read a COCO annotation file whose pictures lie in the folder `images`, with masks (as `masks.Code`) or without.
 
-    What cannot be used is left out, and `notes` says of each piece what and why; a broken mask leaves its box in.
-    DirnetError where the file is no such table, or no picture is left.
+    What cannot be used is left out, and `notes` says of each piece what and why; an object without a mask keeps its
+    box. DirnetError where the file is no such table, or no picture is left.
     """
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
@@ -41,12 +39,13 @@ def read_annotations(file: Path, images: Path) -> Annotations:
             f"{file} holds no COCO annotations", got=str(error) or type(error).__name__,
             wanted="JSON with images, annotations and categories",
         ) from error  # fmt: skip
+    if masks:
+        import_faster_coco_eval()  # without it no mask could be read, and none would be to blame
     notes: list[str] = []
-    pictures = _pictures(parts["images"], images, notes)
-    if not pictures:
+    kept = _pictures(parts["images"], images, notes)
+    if not kept:
         raise DirnetError(f"None of the pictures of {file} can be used", got="; ".join(notes[:3]) or "no images")
     categories = {row["id"]: row for row in parts["categories"] if _is_id(row.get("id"))}
-    kept = {row["id"]: row for row in parts["images"] if _is_id(row.get("id")) and row["id"] in pictures}
     annotations = []
     for number, row in enumerate(parts["annotations"], 1):
         reason = _reason_against(row, kept, categories)
@@ -54,9 +53,10 @@ def read_annotations(file: Path, images: Path) -> Annotations:
             notes.append(f"Annotation {row.get('id', number)} is left out: {reason}.")
         else:
             # Numbered anew: an id of 0, or one given twice, would be lost in the matching.
-            annotations.append(_cleaned(row, number, kept[row["image_id"]], notes))
+            mask = _mask(row, number, kept[row["image_id"]], notes) if masks else None
+            annotations.append(_cleaned(row, number, mask))
     return Annotations(
-        pictures,
+        {key: images / row["file_name"] for key, row in kept.items()},
         {"images": list(kept.values()), "annotations": annotations, "categories": list(categories.values())},
         notes,
     )
@@ -72,7 +72,7 @@ def only(annotations: Annotations, images: Collection[int]) -> Annotations:
 
 
 def result_rows(image_id: int, found: Detections) -> list[Row]:
-    """Detections of one picture as rows of a COCO results file; masks as RLE."""
+    """Detections of one picture as rows of a COCO results file; a mask, where there are, as its code."""
     boxes, scores, labels = found.boxes.cpu().tolist(), found.scores.cpu().tolist(), found.labels.cpu().tolist()
     rows: list[Row] = [
         {
@@ -85,7 +85,7 @@ def result_rows(image_id: int, found: Detections) -> list[Row]:
     ]
     if found.masks is not None:
         for row, mask in zip(rows, found.masks.cpu().numpy(), strict=True):
-            row["segmentation"] = _encode(mask)
+            row["segmentation"] = encode(mask)
     return rows
 
 
@@ -95,8 +95,9 @@ def write_results(path: Path, rows: Sequence[Row]) -> None:
         beside.write_text(json.dumps(list(rows)), encoding="utf-8")
 
 
-def _pictures(rows: list[Row], folder: Path, notes: list[str]) -> dict[int, Path]:
-    found: dict[int, Path] = {}
+def _pictures(rows: list[Row], folder: Path, notes: list[str]) -> dict[int, Row]:
+    """The rows of images that can be used, by id."""
+    found: dict[int, Row] = {}
     for row in rows:
         key: Any = row.get("id")
         name = row.get("file_name")
@@ -109,7 +110,7 @@ def _pictures(rows: list[Row], folder: Path, notes: list[str]) -> dict[int, Path
         elif not (_is_size(row.get("height")) and _is_size(row.get("width"))):
             reason = "it has no height or width"
         else:
-            found[key] = folder / name
+            found[key] = row
             continue
         notes.append(f"Image {key} is left out: {reason}.")
     return found
@@ -129,75 +130,35 @@ def _reason_against(row: Row, images: dict[int, Row], categories: dict[int, Row]
         return f"there is no image {row.get('image_id')}"
     if not _is_id(row.get("category_id")) or row["category_id"] not in categories:
         return f"there is no category {row.get('category_id')}"
-    if not (isinstance(box, list) and len(box) == 4 and all(_is_number(side) for side in box)):
+    if not (isinstance(box, list) and len(box) == 4 and all(is_number(side) for side in box)):
         return f"its box is {box}, not x, y, width and height"
     if box[2] <= 0 or box[3] <= 0:
         return f"its box is empty, {box[2]} by {box[3]}"
     return ""
 
 
-def _cleaned(row: Row, number: int, image: Row, notes: list[str]) -> Row:
+def _cleaned(row: Row, number: int, mask: Code | None) -> Row:
     """An annotation with all that the matching reads; crowds stay crowds."""
-    size, mask = (image["height"], image["width"]), row.get("segmentation")
-    whole = bool(mask) and _is_mask(mask, size)
-    if mask and not whole:
-        notes.append(f"Annotation {row.get('id', number)} is kept without its mask, which is broken.")
     area = row.get("area")
     return {
         "id": number,
         "image_id": row["image_id"],
         "category_id": row["category_id"],
         "bbox": row["bbox"],
-        "area": area if _is_number(area) else row["bbox"][2] * row["bbox"][3],
+        "area": area if is_number(area) else row["bbox"][2] * row["bbox"][3],
         "iscrowd": int(bool(row.get("iscrowd", 0))),
-        "segmentation": mask if whole else [],
+        "segmentation": mask,
     }
 
 
-def _is_mask(mask: Any, size: tuple[int, int]) -> bool:
-    """Whether it is polygons of three corners or more, or a run-length code of a mask of this size."""
-    if isinstance(mask, list):
-        return all(
-            isinstance(polygon, list)
-            and len(polygon) >= 6
-            and len(polygon) % 2 == 0
-            and all(_is_number(value) for value in polygon)
-            for polygon in mask
-        )
-    if not isinstance(mask, dict) or list(mask.get("size", ())) != list(size):
-        return False
-    counts = mask.get("counts")
-    if isinstance(counts, list):
-        return all(_is_id(run) and run >= 0 for run in counts) and sum(counts) == size[0] * size[1]
-    return isinstance(counts, str) and sum(_runs(counts)) == size[0] * size[1]
-
-
-def _runs(code: str) -> list[int]:
-    """The runs of a compressed run-length code: 5 bits a character, the sixth says more follow; runs as differences.
-
-    After pycocotools' rleFrString; [-1] for what is no such code.
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for character in code:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64 or shift > 30:
-            return [-1]
-        value |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:
-            value -= (bits & 16 and 1) << shift
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    return runs if shift == 0 and min(runs, default=-1) >= 0 else [-1]
-
-
-def _encode(mask: np.ndarray) -> Row:
-    from faster_coco_eval import mask as rle
-
-    code = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
-    counts = code["counts"]
-    return {"size": list(code["size"]), "counts": counts.decode() if isinstance(counts, bytes) else counts}
+def _mask(row: Row, number: int, image: Row, notes: list[str]) -> Code | None:
+    try:
+        if not row.get("segmentation"):
+            raise DirnetError("it has no mask")
+        return read_mask(row["segmentation"], (image["height"], image["width"]))
+    except DirnetError as error:
+        notes.append(f"Annotation {row.get('id', number)} is kept for its box alone: {error}")
+    return None
 
 
 def _is_id(value: object) -> bool:
@@ -206,7 +167,3 @@ def _is_id(value: object) -> bool:
 
 def _is_size(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

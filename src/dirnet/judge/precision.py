@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from dirnet.errors import DirnetError
 from dirnet.judge.coco import Annotations, Row
+from dirnet.judge.masks import encode_box, import_faster_coco_eval
 
+Kind = Literal["bbox", "segm"]  # COCO's names for boxes and masks
 FIGURES = ("ap", "ap50", "ap75")
 
 
 class Matches:
     """Detections of all pictures of a data set, matched with what is annotated, by faster-coco-eval.
 
-    rows: of a COCO results file; kind: their boxes or their masks, of which an object without a mask takes no part.
+    rows: of a COCO results file; kind: their boxes or their masks. An object without a mask can then be neither found
+    nor missed: it counts as a crowd that fills its box.
     """
 
-    def __init__(self, annotations: Annotations, rows: Iterable[Row], kind: Literal["bbox", "segm"] = "bbox") -> None:
-        try:
-            from faster_coco_eval import COCO, COCOeval_faster
-        except ImportError as error:
-            raise DirnetError("faster-coco-eval is not installed", cure="Install dirnet-isp[detect].") from error
+    def __init__(self, annotations: Annotations, rows: Iterable[Row], kind: Kind = "bbox") -> None:
+        library = import_faster_coco_eval()
         truth, answers = annotations.table, [dict(row) for row in rows]
-        if kind == "segm":  # an object without a mask can be neither found nor missed
-            truth = truth | {"annotations": [row for row in truth["annotations"] if row["segmentation"]]}
+        if kind == "segm":
+            sizes = {row["id"]: (row["height"], row["width"]) for row in truth["images"]}
+            truth = truth | {"annotations": [_with_mask(row, sizes[row["image_id"]]) for row in truth["annotations"]]}
             answers = [row for row in answers if "segmentation" in row]
-        coco = COCO({key: [dict(row) for row in part] for key, part in truth.items()})
-        judge: Any = COCOeval_faster(
+        coco = library.COCO({key: [dict(row) for row in part] for key, part in truth.items()})
+        judge = library.COCOeval_faster(
             coco, coco.loadRes(answers), kind, print_function=lambda *_: None, separate_eval=True,
             rle_iou_max_workers=1,
         )  # fmt: skip
@@ -56,14 +56,16 @@ class Matches:
         }
 
 
-def average_precision(
-    annotations: Annotations, rows: Iterable[Row], kind: Literal["bbox", "segm"] = "bbox"
-) -> dict[str, float]:
+def average_precision(annotations: Annotations, rows: Iterable[Row], kind: Kind = "bbox") -> dict[str, float]:
     """AP over IoU .50 to .95, at .50 and at .75 (`ap`, `ap50`, `ap75`), of boxes or masks, by faster-coco-eval.
 
     NaN where nothing is annotated. Every picture of the annotations counts.
     """
     return Matches(annotations, rows, kind).figures()
+
+
+def _with_mask(row: Row, size: tuple[int, int]) -> Row:
+    return row if row["segmentation"] else row | {"segmentation": encode_box(row["bbox"], size), "iscrowd": 1}
 
 
 def _chunks(whole: list[object], length: int) -> Iterable[list[object]]:

@@ -1,4 +1,4 @@
-"""Detection, measured: each picture spoiled once, shown to the bare network and to each that DiR is attached to."""
+"""Recognition, measured: each picture spoiled once, shown to the bare network and to each that DiR is attached to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,19 +15,27 @@ from torch import nn
 
 from dirnet.errors import UsageError
 from dirnet.isp.params import ISPParams
-from dirnet.judge.boxes import show
+from dirnet.judge.boxes import draw_boxes, show
 from dirnet.judge.coco import Annotations, Row, result_rows, write_results
 from dirnet.judge.evaluate import degraded_pairs
-from dirnet.judge.precision import Matches
+from dirnet.judge.instances import draw_masks
+from dirnet.judge.precision import Kind, Matches
 from dirnet.judge.records import Record
 from dirnet.judge.showcase import Showcase
 from dirnet.judge.statistics import redraws
 from dirnet.pictures.folders import Input
-from dirnet.tasks.detect import detect
+from dirnet.tasks.detect import Detections, detect
 from dirnet.tasks.spec import Spec
+
+Recognition = Literal["detect", "segment"]
 
 BARE = "input"  # what records call the network without DiR
 MEASURED = ("ap", "ap50")
+KINDS: dict[Recognition, dict[Kind, str]] = {  # what is matched, and how its figures' names begin
+    "detect": {"bbox": ""},
+    "segment": {"segm": "mask_", "bbox": ""},
+}
+PRECISION = {"detect": "ap", "segment": "mask_ap"}  # what a task is about: the figure of its robustness and pictures
 
 
 def inputs_of(annotations: Annotations) -> list[Input]:
@@ -41,6 +49,7 @@ def measure(
     detectors: Mapping[str, nn.Module],
     spec: Spec,
     *,
+    task: Recognition,
     suite: str,
     severity: int,
     seed: int,
@@ -50,11 +59,11 @@ def measure(
     device: torch.device | None = None,
     on_picture: Callable[[], object] = lambda: None,
 ) -> list[Record]:
-    """AP and AP50 of each detector, by name (`BARE` first), on pictures spoiled by a suite's camera.
+    """AP and AP50 of each detector, by name (`BARE` first), on pictures spoiled by a suite's camera; of masks too.
 
     A picture's spoiling depends on its name, suite, severity and seed alone; it is of 8 bits, and the same for all.
     All detections are written to `folder` as COCO results; showcase gathers pictures to show. UsageError where the
-    detections are of no category that is annotated.
+    detections are of no category that is annotated, or have no masks and are to be segments.
     """
     found: dict[str, list[Row]] = {name: [] for name in detectors}
     inputs, settings = inputs_of(annotations), []
@@ -62,11 +71,11 @@ def measure(
     for image_id, pair in zip(sorted(annotations.pictures), pairs, strict=True):
         for name, network in detectors.items():
             (seen,) = detect(network, spec, [pair.degraded.to(device)])
-            found[name] += result_rows(image_id, replace(seen, masks=None))
+            found[name] += result_rows(image_id, _as_wanted(seen, task))
         settings.append(pair.settings)
         on_picture()
     common: dict[str, Any] = {
-        "unit": "", "higher_is_better": True, "task": "detect", "suite": suite, "severity": severity,
+        "unit": "", "higher_is_better": True, "task": task, "suite": suite, "severity": severity,
         "n": len(inputs), "seed": seed, "params_hash": ISPParams.from_settings(settings).hash(), "tone": "",
         "pictures": [item.relative.as_posix() for item in inputs], "context": context,
     }  # fmt: skip
@@ -74,14 +83,18 @@ def measure(
     for name, rows in found.items():
         _check_categories(annotations, rows)
         write_results(folder / f"{results_name(suite, severity, name)}.json", rows)
-        matches = matched[name] = Matches(annotations, rows)
-        figures = matches.figures()
-        redrawn = [matches.figures(pictures) for pictures in redraws(matches.pictures)]
-        for metric in MEASURED:
-            over = _finite([one[metric] for one in redrawn])
-            records.append(Record(metric=metric, value=figures[metric], model=name, redrawn=over, **common))
+        for kind, prefix in KINDS[task].items():
+            matches = Matches(annotations, rows, kind)
+            matched.setdefault(name, matches)
+            figures = matches.figures()
+            redrawn = [matches.figures(pictures) for pictures in redraws(matches.pictures)]
+            for metric in MEASURED:
+                over = _finite([one[metric] for one in redrawn])
+                row = Record(metric=prefix + metric, value=figures[metric], model=name, redrawn=over, **common)
+                records.append(row)
     if showcase:
-        show(showcase, annotations, inputs, found, matched, suite=suite, severity=severity, seed=seed)
+        draw = draw_masks if task == "segment" else draw_boxes
+        show(showcase, annotations, inputs, found, matched, draw, suite=suite, severity=severity, seed=seed)
     return records
 
 
@@ -93,10 +106,11 @@ def results_name(suite: str, severity: int, model: str) -> str:
 def robustness(records: Sequence[Record]) -> list[Record]:
     """Mean AP under all spoilings (`mpc`), and the share of the clean AP that it is (`rpc`), for each model.
 
-    After Michaelis et al. (2019), arXiv:1907.07484; here every suite and severity has the same weight. The clean AP is
-    the model's own; where it is 0, or was not measured, there is no share.
+    After Michaelis et al. (2019), arXiv:1907.07484; here every suite and severity has the same weight. AP is that of
+    masks where the task is to segment. The clean AP is the model's own; where it is 0, or was not measured, there is
+    no share.
     """
-    precisions = [record for record in records if record.metric == "ap"]
+    precisions = [record for record in records if record.metric == PRECISION[record.task]]
     found = []
     for model in dict.fromkeys(record.model for record in precisions):
         own = [record for record in precisions if record.model == model]
@@ -128,6 +142,19 @@ def _mean_precision(spoiled: Sequence[Record]) -> Record:
         redrawn=np.mean([record.redrawn for record in spoiled], axis=0).tolist() if whole else [],
         by={"suite": kinds} if len(suites) > 1 else {},
     )
+
+
+def _as_wanted(seen: Detections, task: Recognition) -> Detections:
+    """With masks where they are measured, and without where they are not."""
+    if task == "detect":
+        return replace(seen, masks=None)
+    if seen.masks is None:
+        raise UsageError(
+            "The network gives no masks", got="boxes, scores and labels alone",
+            wanted="masks as well, as torchvision's Mask R-CNN gives them",
+            cure="Measure its boxes with --task detect.",
+        )  # fmt: skip
+    return seen
 
 
 def _check_categories(annotations: Annotations, rows: Sequence[Row]) -> None:

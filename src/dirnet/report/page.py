@@ -47,9 +47,10 @@ def write_report(records: Sequence[Path], out: Path, *, title: str = "dirnet rep
         of_pictures={
             "psnr": Metric("psnr", "PSNR", "dB", 2, True),
             "ap": Metric("ap", "AP of the picture", "", 3, True),
+            "mask_ap": Metric("mask_ap", "mask AP of the picture", "", 3, True),
         },
         labels=LABELS,
-        detected=any(block.task == "detect" for block in blocks),
+        recognised=any(block.task in ("detect", "segment") for block in blocks),
     )
 
 

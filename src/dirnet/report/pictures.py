@@ -19,9 +19,11 @@ import numpy as np
 from dirnet.errors import PictureError
 
 VIEWS = ("clean", "degraded", "restored")
+_RECOGNISED = {"clean": "clean, annotated", "degraded": "degraded, bare", "restored": "degraded, with DiR"}
 LABELS = {  # by the metric of an entry: what its views are called
     "psnr": {view: view for view in VIEWS},
-    "ap": {"clean": "clean, annotated", "degraded": "degraded, bare", "restored": "degraded, with DiR"},
+    "ap": _RECOGNISED,
+    "mask_ap": _RECOGNISED,
 }
 REPRESENTATIONS = ("baseline", "pilot", "refined", "reference")
 

@@ -61,7 +61,7 @@ def _comparison(block: Block, label: str, compared: list[tuple[Row, Cell]]) -> S
     metric = cells[0].metric
     before = sum(cell.before or 0.0 for cell in cells) / len(cells)
     after = sum(cell.after or 0.0 for cell in cells) / len(cells)
-    if block.suite == UNSPOILED and block.task != "detect":
+    if block.suite == UNSPOILED and block.task == "restore":
         text = Markup("On <b>{}</b> nothing was spoiled: <code>{}</code> gives the pictures back at {} {}{} over {}.")
         figure = metric.show(after), _unit(cells[0])
         return Sentence(text.format(block.suite, label, metric.name, *figure, _pictures(rows)), "")

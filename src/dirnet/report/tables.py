@@ -27,9 +27,11 @@ METRICS = {
     "ap50": "AP50",
     "ap75": "AP75",
     "mask_ap": "Mask AP",
+    "mask_ap50": "Mask AP50",
     "mpc": "mPC",
     "rpc": "rPC",
 }
+OF_SEGMENTS = METRICS | {"ap": "Box AP", "ap50": "Box AP50", "mpc": "Mask mPC", "rpc": "Mask rPC"}
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ def _metric(records: list[Record]) -> Metric:
     first = records[0]
     small = all(abs(record.value) <= 1 for record in records if math.isfinite(record.value))
     digits = 4 if small and first.unit != "dB" else 2
-    return Metric(first.metric, METRICS.get(first.metric, first.metric), first.unit, digits, first.higher_is_better)
+    name = (OF_SEGMENTS if first.task == "segment" else METRICS).get(first.metric, first.metric)
+    return Metric(first.metric, name, first.unit, digits, first.higher_is_better)
 
 
 def _lines(group: list[Measured]) -> tuple[dict[_Key, _Line], set[str]]:

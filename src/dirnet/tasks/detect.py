@@ -50,11 +50,11 @@ def detect(network: nn.Module, spec: Spec, pictures: Sequence[torch.Tensor]) -> 
 
 
 def decode(output: Any, sizes: Sequence[tuple[int, int]], spec: Spec) -> list[Detections]:
-    """A detector's raw answer for pictures of these (height, width); UsageError where it is no detector."""
+    """A detector's raw answer for pictures of these (height, width); UsageError where it is none or misfits."""
     if spec.output == "yolox":
         found = [_from_yolox(raw, size, spec) for raw, size in zip(output, sizes, strict=True)]
     elif spec.output == "torchvision-detection":
-        found = [_from_torchvision(answer) for answer in output]
+        found = [_from_torchvision(answer, size) for answer, size in zip(output, sizes, strict=True)]
     else:
         raise UsageError(
             "The network is no detector whose answer is known", got=f"output {spec.output!r}",
@@ -66,8 +66,16 @@ def decode(output: Any, sizes: Sequence[tuple[int, int]], spec: Spec) -> list[De
     return [replace(each, labels=ids.to(each.labels.device)[each.labels]) for each in found]
 
 
-def _from_torchvision(answer: dict[str, torch.Tensor]) -> Detections:
-    masks = answer["masks"][:, 0] > 0.5 if "masks" in answer else None
+def _from_torchvision(answer: dict[str, torch.Tensor], size: tuple[int, int]) -> Detections:
+    masks = answer.get("masks")
+    if masks is not None:
+        wanted = (len(answer["scores"]), 1, *size)
+        if masks.shape != wanted:
+            raise UsageError(
+                "The network's masks are not those of what it found in the picture",
+                got=str(tuple(masks.shape)), wanted=str(wanted),
+            )  # fmt: skip
+        masks = masks[:, 0] > 0.5
     return Detections(answer["boxes"], answer["scores"], answer["labels"], masks)
 
 
