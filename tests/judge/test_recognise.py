@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,9 @@ def measured(red: Annotations, folder: Path, **changes: Any) -> list[Record]:
         "severity": 3,
         "seed": 0,
     }
-    return measure(red, spec=SPEC, context={}, folder=folder, **given | changes)
+    given |= changes
+    given["detectors"] = {name: partial(detect, network, SPEC) for name, network in given["detectors"].items()}
+    return measure(red, context={}, folder=folder, **given)
 
 
 def test_what_is_found_in_clean_pictures_is_right(red: Annotations, tmp_path: Path) -> None:
@@ -178,10 +181,10 @@ def test_an_untrained_mask_rcnn_goes_all_the_way(red: Annotations, tmp_path: Pat
         box_roi_pool=pool(["0"], 7, 0), mask_roi_pool=pool(["0"], 14, 0),
     ).eval()  # fmt: skip
     spec = spec_of(network, None)
-    detectors = {"input": network, "tiny": attach(network, spec=spec)}
+    detectors = {"input": partial(detect, network, spec), "tiny": partial(detect, attach(network, spec=spec), spec)}
     showcase = Showcase(tmp_path / "pictures", metric="mask_ap")
     given: dict[str, Any] = {"task": "segment", "suite": "clean", "severity": 0, "seed": 0, "context": {}}
-    records = measure(red, detectors, spec, folder=tmp_path, showcase=showcase, **given)
+    records = measure(red, detectors, folder=tmp_path, showcase=showcase, **given)
     assert [record.redrawn for record in records[:4]] == [record.redrawn for record in records[4:]]
     assert all(0 <= record.value <= 1 for record in records)
     (seen,) = detect(network, spec, [read_picture(red.pictures[1]).to_tensor()[0]])

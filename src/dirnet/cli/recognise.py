@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,7 @@ def evaluate_recognition(
     from dirnet.judge.records import write_records
     from dirnet.judge.showcase import Showcase
     from dirnet.suites.suites import suite_named
+    from dirnet.tasks.detect import detect
     from dirnet.tasks.networks import load_network
 
     use_all_cores()
@@ -67,7 +69,8 @@ def evaluate_recognition(
     added = _attached(bare, spec, attached)
     _say_notes(truth.notes)
     truth, tally = _readable(truth, task)
-    detectors: dict[str, nn.Module] = {judge.BARE: bare, **{name: each for name, (each, _) in added.items()}}
+    networks = {judge.BARE: bare, **{name: each for name, (each, _) in added.items()}}
+    detectors = {name: partial(detect, each, spec) for name, each in networks.items()}
     context: dict[str, Any] = {
         "dirnet": __version__, "torch": torch.__version__, "network": Path(network).name,
         "attached": {name: sha256 for name, (_, sha256) in added.items()}, "data": [images.name],
@@ -80,7 +83,7 @@ def evaluate_recognition(
     for suite, severity in rows:
         with progress(f"{suite} {severity or ''}".strip(), len(truth.pictures)) as advance:
             found = judge.measure(
-                truth, detectors, spec, task=task, suite=suite, severity=severity, seed=seed, folder=folder,
+                truth, detectors, task=task, suite=suite, severity=severity, seed=seed, folder=folder,
                 showcase=showcase, context=context | {"suite_version": suite_named(suite).version}, device=place,
                 on_picture=advance,
             )  # fmt: skip

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
 from dirnet.errors import UsageError
 from dirnet.isp.params import ISPParams
@@ -24,9 +23,9 @@ from dirnet.judge.records import Record
 from dirnet.judge.showcase import Showcase
 from dirnet.judge.statistics import redraws
 from dirnet.pictures.folders import Input
-from dirnet.tasks.detect import Detections, detect
-from dirnet.tasks.spec import Spec
+from dirnet.tasks.detect import Detections
 
+Detector = Callable[[Sequence[torch.Tensor]], list[Detections]]  # of pictures (3, H, W), sRGB 0..1
 Recognition = Literal["detect", "segment"]
 
 BARE = "input"  # what records call the network without DiR
@@ -46,8 +45,7 @@ def inputs_of(annotations: Annotations) -> list[Input]:
 
 def measure(
     annotations: Annotations,
-    detectors: Mapping[str, nn.Module],
-    spec: Spec,
+    detectors: Mapping[str, Detector],
     *,
     task: Recognition,
     suite: str,
@@ -69,8 +67,8 @@ def measure(
     inputs, settings = inputs_of(annotations), []
     pairs = degraded_pairs(inputs, suite, severity, seed)
     for image_id, pair in zip(sorted(annotations.pictures), pairs, strict=True):
-        for name, network in detectors.items():
-            (seen,) = detect(network, spec, [pair.degraded.to(device)])
+        for name, detector in detectors.items():
+            (seen,) = detector([pair.degraded.to(device)])
             found[name] += result_rows(image_id, _as_wanted(seen, task))
         settings.append(pair.settings)
         on_picture()
