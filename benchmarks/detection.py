@@ -1,0 +1,183 @@
+"""A detector behind a bad camera: of the precision that it loses, how much each remedy wins back.
+
+    .venv/bin/python benchmarks/detection.py [NAME ...] [--seeds 0 1 2] [--steps 3000] [--max-time 170m]
+
+The detector is YOLOX-nano, frozen, on coco_dev, through `ROWS`. Remedies:
+
+- `restored`: tiny-proof restores the whole picture before the detector is given it; `dncnn`: DnCNN-blind does;
+- `attached`: tiny-proof in front of the detector, as it is;
+- those of `TRAINED`: attachments in front, trained without labels for `--steps` steps on photos_train,
+  photos_unlabelled and person_train, at every seed, in runs/detection/. Each begins from the restorer of its name and
+  seed that benchmarks/ablation.py has trained, so all of them have had the same training MACs: dir; canonical, the same
+  graph on the task's losses alone; the same through the random transfer; and oracle, canonical to which the suites that
+  are only reported were shown as well.
+
+The records go to results/detection/NAME-SEED.jsonl. What stands there is not done again, and a run that was stopped
+goes on. Ends by writing results/detection.json: average precision, the share won back of what the bare detector loses
+from its clean precision, and the difference from `canonical`, each with the interval of a bootstrap over pictures and
+seeds (over pictures alone where there is one seed).
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ablation import RUNS as RESTORERS
+from denoisers import denoisers
+from torch import nn
+
+from dirnet.cli.common import seconds
+from dirnet.judge.coco import read_annotations
+from dirnet.judge.recognise import BARE, Detector, measure
+from dirnet.judge.records import Record, read_records, write_records
+from dirnet.learn.data import Photographs
+from dirnet.learn.loop import train
+from dirnet.learn.recipe import load_recipe
+from dirnet.learn.stages import ROOM
+from dirnet.nets.weights import load
+from dirnet.tasks.attach import attach
+from dirnet.tasks.detect import Detections, detect
+from dirnet.tasks.networks import load_network
+from dirnet.tasks.recognise import Recognition
+from dirnet.tasks.restore import restore
+from dirnet.tasks.spec import Spec
+
+ALONE = ["content=0", "randomised=0"]
+TRAINED: dict[str, tuple[str, list[str]]] = {  # the restorer each begins from, and what its recipe has different
+    "dir": ("dir", []),
+    "canonical": ("canonical", ALONE),
+    "canonical-randomised": ("canonical-randomised", ["content=0"]),
+    "oracle": ("canonical", [*ALONE, "suite=seen+unseen-severity+unseen-test+compound"]),
+}
+AS_THEY_ARE = ("attached", "restored", "dncnn")
+ROWS = (
+    ("clean", 0), ("seen", 3), ("seen", 5), ("unseen-val", 3), ("unseen-val", 5), ("unseen-severity", 3),
+    ("unseen-severity", 5), ("unseen-test", 3), ("unseen-test", 5), ("compound", 3), ("compound", 5),
+)  # fmt: skip
+HERE = Path(__file__).parent
+RESULTS, RUNS = HERE / "results" / "detection", HERE.parent / "runs" / "detection"
+SHARED = HERE.parent.parent / "shared"
+DATA, COCO, WEIGHTS = SHARED / "data", SHARED / "data" / "coco_dev", SHARED / "weights"
+
+
+def remedy(name: str, network: nn.Module, spec: Spec, attachment: str | None) -> Detector:
+    """The detector, with the attachment of that file or with what stands in its place."""
+    if attachment is not None:
+        return partial(detect, attach(network, attachment, spec=spec).eval(), spec)
+    if name == "restored":
+        model = load("tiny-proof").model
+        return lambda pictures: detect(network, spec, [restore(model, picture[None])[0] for picture in pictures])
+    work = denoisers(WEIGHTS / "peers", Path())["dncnn"].make()
+
+    def denoised(pictures: Sequence[torch.Tensor]) -> list[Detections]:
+        return detect(network, spec, [work(picture, 0.0).clamp(0, 1) for picture in pictures])
+
+    return denoised
+
+
+def trained(name: str, seed: int, steps: int, network: nn.Module, spec: Spec, deadline: float) -> str | None:
+    """The file of an attachment, once it is trained; None where time is up."""
+    beginning, changes = TRAINED[name]
+    start = load(str(RESTORERS / f"{beginning}-{seed}" / "weights.safetensors"))
+    recipe = load_recipe("attach", [*changes, f"refinement_steps={steps}"])
+    folders = [DATA / folder for folder in ("photos_train", "photos_unlabelled", "person_train")]
+    outcome = train(
+        recipe, Photographs(folders, smallest=recipe.crop + ROOM), Recognition(network, spec), RUNS / f"{name}-{seed}",
+        start=start.model, began_from=start.sha256, seed=seed, resume=True, max_time=deadline - time.monotonic(),
+    )  # fmt: skip
+    return str(outcome.weights) if outcome.finished else None
+
+
+def run(name: str, seed: int, attachment: str | None, network: nn.Module, spec: Spec) -> None:
+    """Measure one remedy, and the bare detector beside it, through every row."""
+    truth = read_annotations(COCO / "instances.json", COCO / "images")
+    detectors = {BARE: partial(detect, network, spec), name: remedy(name, network, spec, attachment)}
+    records: list[Record] = []
+    for suite, severity in ROWS:
+        found = measure(
+            truth, detectors, task="detect", suite=suite, severity=severity, seed=0,
+            folder=RUNS / "detections", context={"training_seed": seed},
+        )  # fmt: skip
+        records += [dataclasses.replace(record, pictures=[]) for record in found if record.metric == "ap"]
+        print(f"{name}, seed {seed}, {suite} {severity}: {[round(r.value, 3) for r in found[::2]]}", file=sys.stderr)
+    write_records(RESULTS / f"{name}-{seed}.jsonl", records)
+
+
+def summarise() -> dict[str, dict[str, dict[str, object]]]:
+    """row -> remedy -> figures; every figure over the same redraws of pictures is paired."""
+    found: dict[str, dict[str, dict[int, Record]]] = defaultdict(lambda: defaultdict(dict))
+    for path in sorted(RESULTS.glob("*.jsonl")):
+        for record in read_records(path):
+            found[f"{record.suite} {record.severity}"][record.model][record.context["training_seed"]] = record
+    whole = Figures(found["clean 0"][BARE])
+    table: dict[str, dict[str, dict[str, object]]] = {}
+    for row, by_model in found.items():
+        bare = Figures(by_model[BARE])
+        entry = table[row] = {"bare": bare.told(lambda ap: ap)}
+        for name, records in by_model.items():
+            if name == BARE:
+                continue
+            ours = Figures(records)
+            entry[name] = {"ap": ours.told(lambda ap: ap), "over bare": ours.told(lambda ap, b: ap - b, bare)}
+            if row != "clean 0":
+                entry[name]["won back"] = ours.told(lambda ap, b, w: (ap - b) / (w - b), bare, whole)
+            rivals = {seed: record for seed, record in by_model["canonical"].items() if seed in records}
+            if name != "canonical" and rivals:
+                entry[name]["over canonical"] = ours.told(lambda ap, c: ap - c, Figures(rivals))
+    return table
+
+
+class Figures:
+    """The average precision of one remedy: its mean over seeds, and over redraws of pictures and of seeds."""
+
+    def __init__(self, by_seed: dict[int, Record]) -> None:
+        records = [by_seed[seed] for seed in sorted(by_seed)]
+        self.seeds, self.value = len(records), float(np.mean([record.value for record in records]))
+        redrawn = np.array([record.redrawn for record in records])
+        picked = np.random.default_rng(0).integers(self.seeds, size=(redrawn.shape[1], self.seeds))
+        self.redrawn = redrawn[picked, np.arange(redrawn.shape[1])[:, None]].mean(1)
+
+    def told(self, figure: Callable[..., Any], *others: "Figures") -> dict[str, object]:
+        """A figure of this one and others, with the ends of its interval."""
+        value = figure(self.value, *(other.value for other in others))
+        low, high = np.quantile(figure(self.redrawn, *(other.redrawn for other in others)), [0.025, 0.975])
+        return {"mean": round(value, 4), "low": round(low, 4), "high": round(high, 4), "seeds": self.seeds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="remedies; all where none is given")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--max-time", default="24h")
+    given = parser.parse_args()
+    deadline = time.monotonic() + seconds(given.max_time)
+    network, spec = load_network(str(WEIGHTS / "yolox_nano.onnx"))
+    RESULTS.mkdir(exist_ok=True)
+    (RUNS / "detections").mkdir(parents=True, exist_ok=True)
+    for seed, name in itertools.product(given.seeds, given.names or (*AS_THEY_ARE, *TRAINED)):
+        if (name in AS_THEY_ARE and seed) or (RESULTS / f"{name}-{seed}.jsonl").exists():
+            continue
+        attachment = "tiny-proof" if name == "attached" else None
+        if name in TRAINED:
+            attachment = trained(name, seed, given.steps, network, spec, deadline)
+            if attachment is None:
+                sys.exit("Out of time; give the command again to go on.")
+        run(name, seed, attachment, network, spec)
+    text = json.dumps(summarise(), indent=1)
+    RESULTS.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
