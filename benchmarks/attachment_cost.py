@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from dirnet.devices import import_torchvision, use_all_cores
+from dirnet.nets.model import DiR
 from dirnet.tasks.attach import Attached, attach
 from dirnet.tasks.inputs import prepare
 from dirnet.tasks.networks import load_network
@@ -55,9 +56,9 @@ def seconds(call: Callable[[], Any]) -> float:
 def rows_of(name: str, network: nn.Module, inside: tuple[str, ...], inputs: Any) -> list[dict[str, Any]]:
     spec = spec_of(network, "yolox-nano" if name == "yolox-nano" else None)
     variants: dict[tuple[str, str], Attached] = {
-        ("tiny", "in front"): attach(network, "tiny", spec=spec).eval(),
-        ("small", "in front"): attach(network, "small", spec=spec).eval(),
-        ("tiny", "inside"): attach(network, "tiny", inside, spec).eval(),
+        ("tiny", "in front"): attach(network, spec=spec).eval(),
+        ("small", "in front"): attach(network, DiR("small").eval(), spec=spec).eval(),
+        ("tiny", "inside"): attach(network, at=inside, spec=spec).eval(),
     }
     times: dict[Any, list[float]] = {key: [] for key in ("bare", *variants)}
     with torch.inference_mode():

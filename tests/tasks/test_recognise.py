@@ -94,7 +94,7 @@ def test_what_it_looks_at_is_what_the_attached_network_sees(task: Recognition, b
 def test_inside_too_it_is_what_the_attached_network_sees(batch: Batch) -> None:
     torch.manual_seed(1)
     spec = replace(SPECS["letterbox"], features=("second",))  # after what is corrected
-    attached = attach(Classifies().eval(), "tiny", "first", spec)
+    attached = attach(Classifies().eval(), at="first", spec=spec)
     inside = shaken(attached.attachment)
     assert isinstance(inside, Inside)
     with torch.no_grad(), tapped(attached.network, ["second"]) as seen:

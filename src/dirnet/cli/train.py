@@ -102,6 +102,7 @@ class _Work(NamedTuple):
 
 
 def _work(preset: str, network: str | None, at: Sequence[str], weights: str | None, device: torch.device) -> _Work:
+    from dirnet.nets.model import DiR
     from dirnet.nets.weights import load, read_weights
     from dirnet.tasks.attach import attach
     from dirnet.tasks.inside import Inside
@@ -117,7 +118,7 @@ def _work(preset: str, network: str | None, at: Sequence[str], weights: str | No
         loaded = load(weights)
         return _Work(Restoration(), loaded.model.preset, loaded.model, loaded.sha256)
     frozen, spec = load_network(network)
-    attached = attach(frozen.to(device), weights or preset, at or None, spec)
+    attached = attach(frozen.to(device), weights or DiR(preset), at or None, spec)
     added = attached.attachment
     task = Recognition(frozen, spec, added if isinstance(added, Inside) else None)
     return _Work(task, attached.preset, added, read_weights(weights).sha256 if weights else "")

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from dirnet.errors import UsageError
-from dirnet.nets.model import PRESETS, DiR
+from dirnet.nets.model import DiR
 from dirnet.nets.weights import Stored, fill, read_weights, save_weights
 from dirnet.tasks.inputs import add_change, place, prepare, together
 from dirnet.tasks.inside import Inside
@@ -24,21 +24,23 @@ _BLANK = (64, 64)
 
 
 def attach(
-    network: nn.Module, model: DiR | str = "tiny", at: str | Sequence[str] | None = None, spec: Spec | str | None = None
+    network: nn.Module,
+    model: DiR | str | None = None,
+    at: str | Sequence[str] | None = None,
+    spec: Spec | str | None = None,
 ) -> Attached:
     """The network, seeing through a bad camera: called as it was, answering as it did. It is itself not changed.
 
-    model: a preset's name (untrained: nothing changes, exactly), weights or a saved attachment by name or file, or a
-    DiR. at: None to mend the picture before the network sees it, or the names of parts whose maps (B, C, h, w) are
-    corrected instead. spec: the network's conventions, if it wants anything but RGB 0..1 (`spec_of`). UsageError where
-    a part or a spec is unknown, WeightsError where weights are.
+    model: weights or a saved attachment, by name or file; or a DiR; None is an untrained one, of the preset tiny, which
+    changes nothing, exactly. at: None to mend the picture before the network sees it, or the names of parts whose maps
+    (B, C, h, w) are corrected instead. spec: the network's conventions, if it wants anything but RGB 0..1 (`spec_of`).
+    UsageError where a part or a spec is unknown, WeightsError where weights are.
     """
     parts = None if at is None else (at,) if isinstance(at, str) else tuple(at)
-    if isinstance(model, str) and model not in PRESETS:
+    if isinstance(model, str):
         attached = _stored(network, read_weights(model), parts, spec)
     else:
-        own = DiR(model).train(network.training) if isinstance(model, str) else model
-        meant = spec_of(network, spec)
+        own, meant = model or DiR("tiny").train(network.training), spec_of(network, spec)
         attached = Attached(network, own.preset, _attachment(network, own, parts, meant), meant)
     parameter = next(network.parameters(), None)
     if parameter is not None:
