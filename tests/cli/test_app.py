@@ -129,6 +129,7 @@ def test_evaluate_measures_model_and_input_and_report_shows_it(folder: Path, unt
     words = ("--data", good, "--suites", "clean,seen", "--severities", "1,5", "--weights", untrained, "--out", records)
     done = dirnet("evaluate", "--task", "restore", *words)
     assert done.returncode == 0, done.stderr
+    assert "clean psnr: 100.00 dB, of pictures with nothing wrong" in done.stderr
     rows = read_records(records)
     assert {(r.suite, r.severity) for r in rows} == {("clean", 0), ("seen", 1), ("seen", 5)}
     for metric in ("psnr", "ssim", "psnr_tone", "ssim_tone"):

@@ -150,7 +150,12 @@ def _whole_pairs(folder: Path, suffixes: str) -> tuple[list[tuple[str, Path, Pat
 
 def _tell(records: list[Record], suite: str, severity: int) -> None:
     """One line for a row that was just measured: PSNR before and after."""
+    from dirnet.judge.metrics import IDENTICAL
+
     for metric in ("psnr", "psnr_tone"):
         name = f"{suite} {severity} {metric}" if severity else f"{suite} {metric}"
         before, after = (r for r in records if (r.metric, r.suite, r.severity) == (metric, suite, severity))
-        say(f"{name}: {before.value:.2f} -> {after.value:.2f} dB ({after.value - before.value:+.2f})")
+        if before.value == IDENTICAL:
+            say(f"{name}: {after.value:.2f} dB, of pictures with nothing wrong")
+        else:
+            say(f"{name}: {before.value:.2f} -> {after.value:.2f} dB ({after.value - before.value:+.2f})")
