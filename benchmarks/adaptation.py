@@ -20,9 +20,8 @@ import numpy as np
 from dirnet.judge.evaluate import degraded_pairs, measure
 from dirnet.judge.statistics import crossed_interval
 from dirnet.learn.adapt import adapt
-from dirnet.learn.data import Photographs
+from dirnet.learn.data import ROOM, Photographs
 from dirnet.learn.recipe import load_recipe
-from dirnet.learn.stages import ROOM
 from dirnet.nets.weights import Loaded, load
 from dirnet.pictures.folders import Input, gather
 from dirnet.pictures.picture import Picture

@@ -40,10 +40,9 @@ from dirnet.cli.common import seconds
 from dirnet.judge.coco import read_annotations
 from dirnet.judge.recognise import BARE, Detector, measure
 from dirnet.judge.records import Record, read_records, write_records
-from dirnet.learn.data import Photographs
+from dirnet.learn.data import ROOM, Photographs
 from dirnet.learn.loop import train
 from dirnet.learn.recipe import load_recipe
-from dirnet.learn.stages import ROOM
 from dirnet.nets.weights import load
 from dirnet.tasks.attach import attach
 from dirnet.tasks.detect import Detections, detect

@@ -41,10 +41,9 @@ from dirnet.judge.look import Scene, read_scene
 from dirnet.judge.records import Record, read_records, write_records
 from dirnet.judge.statistics import crossed_interval, paired_interval
 from dirnet.learn.budget import budget
-from dirnet.learn.data import Photographs
+from dirnet.learn.data import ROOM, Photographs
 from dirnet.learn.loop import train
 from dirnet.learn.recipe import Recipe, load_recipe
-from dirnet.learn.stages import ROOM
 from dirnet.nets.weights import load
 from dirnet.pictures.folders import Input, gather
 from dirnet.tasks.restore import Restoration

@@ -28,10 +28,10 @@ from unittest import mock
 import torch
 
 from dirnet.devices import pick_device, training_precision
-from dirnet.learn.data import Photographs
+from dirnet.learn.data import ROOM, Photographs
 from dirnet.learn.loop import Progress, train
 from dirnet.learn.recipe import load_recipe
-from dirnet.learn.stages import ROOM, Stage
+from dirnet.learn.stages import Stage
 from dirnet.tasks.restore import Restoration
 
 ROUNDS, STEPS, WARM_UP = 9, 20, 5

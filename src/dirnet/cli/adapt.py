@@ -30,9 +30,8 @@ def adapt(
     limit = seconds(max_time) if max_time else float("inf")
     from dirnet.devices import pick_device
     from dirnet.learn.adapt import adapt as run
-    from dirnet.learn.data import Photographs
+    from dirnet.learn.data import ROOM, Photographs
     from dirnet.learn.recipe import load_recipe
-    from dirnet.learn.stages import ROOM
     from dirnet.nets.weights import DEFAULT, load
     from dirnet.tasks.restore import Restoration
 

@@ -132,8 +132,9 @@ def _develop_one(
 
     from dirnet.isp.develop import as_shot, develop
     from dirnet.isp.params import ISPParams
+    from dirnet.pictures.picture import check_free
     from dirnet.pictures.raw import as_picture, read_raw
-    from dirnet.pictures.write import check_free, write_picture
+    from dirnet.pictures.write import write_picture
 
     check_free(path, item.path, force=force)
     exposure = _in_light(read_raw(item.path), light)

@@ -57,11 +57,11 @@ def train(
 
     from dirnet.devices import pick_device
     from dirnet.learn import ranks
-    from dirnet.learn.data import Photographs
+    from dirnet.learn.data import ROOM, Photographs
     from dirnet.learn.loop import Progress
     from dirnet.learn.loop import train as run
     from dirnet.learn.recipe import load_recipe
-    from dirnet.learn.stages import ROOM, STAGES
+    from dirnet.learn.stages import STAGES
 
     chosen, terms = pick_device(device.value), load_recipe(recipe, settings or [])
     torch.manual_seed(seed)

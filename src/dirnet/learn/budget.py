@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dirnet.learn.data import Scenes
+from dirnet.learn.data import ROOM, Scenes
 from dirnet.learn.recipe import Recipe
-from dirnet.learn.stages import ROOM, STAGE_CLASSES, STAGES, Stage, ToneStage
+from dirnet.learn.stages import STAGE_CLASSES, STAGES, Stage, ToneStage
 from dirnet.nets.critic import Critic
 from dirnet.nets.model import PRESETS, DiR
 from dirnet.nets.tone import SHEET_WINDOW, SHEET_WINDOWS

@@ -16,6 +16,7 @@ from dirnet.pictures.folders import gather
 from dirnet.pictures.read import read_picture
 
 CACHE_BYTES = 4 << 30
+ROOM = 32  # pixels by which the crops of one scene may lie apart
 SCALES = (1.0, 1.0, 0.75, 0.5)  # a smaller copy is a sharper, cleaner photograph
 LARGEST = 3.0  # a larger one is as soft as what a camera of many pixels gives
 
@@ -81,7 +82,7 @@ class Photographs:
         return self._draw(n, key, _sheet)
 
     def _draw(self, n: int, key: str, take: Callable[[torch.Tensor, torch.Generator], torch.Tensor]) -> Scenes:
-        generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key.encode()).digest()[:7]))
+        generator = torch.Generator().manual_seed(seed_of(key))
         indices = torch.randint(len(self), (n,), generator=generator).tolist()
         pictures = [take(self.photograph(index), generator) for index in indices]
         return Scenes(torch.stack(pictures), [f"{key}/{i}" for i in range(n)])
@@ -99,6 +100,11 @@ class Photographs:
             self._cache[len(self.paths)] = photograph
             self._bytes += photograph.numel()
         self.paths.append(path)
+
+
+def seed_of(key: str) -> int:
+    """A seed for what is drawn under that name."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7])
 
 
 def _decode(path: Path) -> torch.Tensor:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
+
+from dirnet.learn.data import seed_of
 
 CELL = 2  # pixels
 
@@ -24,7 +25,7 @@ def mask(pictures: torch.Tensor, names: Sequence[str], largest: float) -> torch.
 
 def _draw(name: str, cells: Sequence[int], largest: float) -> torch.Tensor:
     """Which cells of a picture are hidden, (h, w)."""
-    seed = int.from_bytes(hashlib.sha256(f"mask/{name}".encode()).digest()[:7])
+    seed = seed_of(f"mask/{name}")
     generator = torch.Generator().manual_seed(seed)
     share = largest * torch.rand(1, generator=generator)
     return torch.rand(*cells, generator=generator) < share

@@ -14,10 +14,9 @@ from dirnet.isp.color import SRGB_TO_XYZ
 from dirnet.isp.sensor_data import Mosaic
 from dirnet.isp.tone import srgb_decode
 from dirnet.pictures.codecs import failures_as, photo_library
-from dirnet.pictures.picture import Picture
+from dirnet.pictures.picture import Picture, check_free
 from dirnet.pictures.space import space_of
 from dirnet.pictures.tiff import write_tiff
-from dirnet.pictures.write import check_free
 
 MIN_SIDE = 22  # LibRaw refuses smaller ones
 _BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _SRATIONAL, _DOUBLE = 1, 2, 3, 4, 5, 10, 12

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from dirnet.errors import PictureError
+
 Pixels = npt.NDArray[np.float32]
 STRIP = 256  # rows that are converted at a time
 
@@ -63,3 +65,11 @@ class Picture:
         if tensor.ndim != 4 or tensor.shape[:2] != (1, 3):
             raise ValueError(f"tensor: got shape {tuple(tensor.shape)}; wanted (1, 3, H, W)")
         return self.with_pixels(tensor.detach()[0].permute(1, 2, 0).float().cpu().numpy())
+
+
+def check_free(path: Path, source: Path | None = None, *, force: bool = False) -> None:
+    """Raise a PictureError if there is a file at `path`, unless `force`."""
+    if path.exists() and not force:
+        original = source is not None and source.exists() and path.samefile(source)
+        what = f"{path} is the original itself" if original else f"{path} is there already"
+        raise PictureError(what, cure="Write elsewhere, or force it.")

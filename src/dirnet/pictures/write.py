@@ -16,7 +16,7 @@ from dirnet.errors import PictureError
 from dirnet.files import replacing
 from dirnet.pictures.codecs import failures_as, photo_library
 from dirnet.pictures.exif import EXIF_HEAD, XMP, parse_exif
-from dirnet.pictures.picture import STRIP, Picture
+from dirnet.pictures.picture import STRIP, Picture, check_free
 from dirnet.pictures.tiff import write_tiff
 
 _JPEG_MARKER_BYTES, _JPEG_XMP_BYTES = 65533, 65504
@@ -38,14 +38,6 @@ def write_picture(path: Path, picture: Picture, *, force: bool = False) -> None:
         raise PictureError(f"Cannot write {path}", got="pixels that are no numbers (NaN or infinity)")
     with failures_as(f"Cannot write {path}"), replacing(path) as beside:
         write(beside, picture)
-
-
-def check_free(path: Path, source: Path | None = None, *, force: bool = False) -> None:
-    """Raise a PictureError if there is a file at `path`, unless `force`."""
-    if path.exists() and not force:
-        original = source is not None and source.exists() and path.samefile(source)
-        what = f"{path} is the original itself" if original else f"{path} is there already"
-        raise PictureError(what, cure="Write elsewhere, or force it.")
 
 
 def _png(path: Path, picture: Picture) -> None:
@@ -89,7 +81,7 @@ def _tiff(path: Path, picture: Picture) -> None:
 
 
 def _dng(path: Path, picture: Picture) -> None:
-    from dirnet.pictures.dng import write_linear_dng  # which asks `check_free` here
+    from dirnet.pictures.dng import write_linear_dng
 
     write_linear_dng(path, picture, _notes(picture))
 
