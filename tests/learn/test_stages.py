@@ -3,17 +3,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
+from PIL import Image
 
 from dirnet.errors import UsageError
 from dirnet.learn import losses as module
 from dirnet.learn import ranks
-from dirnet.learn.data import Scenes
+from dirnet.learn.data import ROOM, Photographs, Scenes
+from dirnet.learn.losses import _shared_region
 from dirnet.learn.recipe import ESTIMATORS, Recipe, load_recipe
 from dirnet.learn.stages import (
-    ROOM,
     STAGE_CLASSES,
     STAGES,
     RefinementStage,
@@ -247,3 +250,30 @@ def test_without_matched_negatives_every_scene_was_spoiled_in_its_own_way(
     assert not torch.equal(gamma[0], gamma[1])
     stage(scenes)
     assert counted[0].tolist() == [0, 1, 2, 3]
+
+
+def test_zoomed_views_show_the_same_places_and_coarser_grain(
+    recipe: Recipe, scenes_of: Callable[[int], Scenes]
+) -> None:
+    stage = begin("information", replace(recipe, zoomed=1.0))
+    half, whole = scenes_of((CROP + ROOM) // 2), scenes_of(CROP + ROOM)
+    zoomed, plain = stage.views(half), begin("information", recipe).views(whole)
+    assert zoomed.degraded.shape == plain.degraded.shape
+    assert stage(half).keys() == {"information", "independence"}
+    first, second = (_shared_region(F.avg_pool2d(zoomed.clean[:, view], 2), zoomed, view) for view in range(2))
+    inner = (..., slice(2, -2), slice(2, -2))  # beside the edges of a crop it was enlarged from less
+    torch.testing.assert_close(first[inner], second[inner], atol=1e-5, rtol=0)
+    grains = []
+    for views in (zoomed, plain):
+        grain = views.degraded - views.ideal
+        grains.append(float((grain[..., 1:] - grain[..., :-1]).square().mean() / grain.square().mean()))
+    assert grains[0] < 0.5 * grains[1]
+
+
+def test_whether_a_step_is_zoomed_is_drawn_by_its_key(recipe: Recipe, tmp_path: Path) -> None:
+    Image.new("RGB", (100, 90), "teal").save(tmp_path / "one.png")
+    stage, photographs = begin("reference", replace(recipe, zoomed=0.5)), Photographs([tmp_path], CROP + ROOM)
+    sides = [stage.draw(photographs, f"key/{i}").pictures.shape[2] for i in range(30)]
+    assert set(sides) == {CROP + ROOM, (CROP + ROOM) // 2}
+    assert sides == [stage.draw(photographs, f"key/{i}").pictures.shape[2] for i in range(30)]
+    assert begin("reference", recipe).draw(photographs, "key/0").pictures.shape[2] == CROP + ROOM

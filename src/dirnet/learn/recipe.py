@@ -24,7 +24,8 @@ class Recipe:
     clip: of the gradient norm; ema: decay of the averaged weights. places: patches a scene that the critic compares,
     the share `hard` of them near another; matched: whether every second scene is spoiled as the one before it (1 or 0);
     estimator: of information, one of `ESTIMATORS`. sheets: contact sheets a step of the tone stage. randomised: the
-    share of crops that `suites.randomise` changes; enlarged: the share of scenes that are of an enlarged photograph.
+    share of crops that `suites.randomise` changes; enlarged: the share of scenes that are of an enlarged photograph;
+    zoomed: the share of steps whose pictures are enlarged twice after the camera.
     latent_noise: of stage 2, in units of the latent's spread. align, content, information, independence: weights beside
     the task's losses in stage 3; stage 1 uses `independence_alone`. Where align is 0, the reference encoder learns in
     stage 3 with the rest. Of the baselines, in stage 3 too: consistency, the weight of how far r+ of a scene's views
@@ -55,6 +56,7 @@ class Recipe:
     sheets: int = 96
     randomised: float = 0.5
     enlarged: float = 0.0
+    zoomed: float = 0.0
     latent_noise: float = 0.02
     align: float = 0.0
     content: float = 0.2
@@ -73,8 +75,11 @@ class Recipe:
             )  # fmt: skip
         if self.estimator not in ESTIMATORS:
             raise UsageError("Unknown estimator", got=repr(self.estimator), wanted=f"one of {', '.join(ESTIMATORS)}")
-        if not 0 <= self.enlarged < 1:
-            raise UsageError("There is no such share", got=f"enlarged {self.enlarged}", wanted="from 0 to under 1")
+        if not (0 <= self.enlarged < 1 and 0 <= self.zoomed <= 1):
+            raise UsageError(
+                "There are no such shares", got=f"enlarged {self.enlarged}, zoomed {self.zoomed}",
+                wanted="enlarged from 0 to under 1, zoomed from 0 to 1",
+            )  # fmt: skip
         if not 0 <= self.hard <= 0.5 or self.matched not in (0, 1):
             raise UsageError(
                 "There are no such negatives", got=f"hard {self.hard}, matched {self.matched}",

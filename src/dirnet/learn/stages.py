@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from random import Random
 
 import torch
 from torch import nn
@@ -22,10 +23,11 @@ from dirnet.nets.critic import Critic
 from dirnet.nets.model import DiR
 from dirnet.objectives.alignment import alignment
 from dirnet.suites.draw import draw_for_training
-from dirnet.suites.views import Views, make_views
+from dirnet.suites.views import Views, enlarge, make_views
 from dirnet.tasks.base import Batch, Task
 from dirnet.tasks.restore import restore, tone_loss
 
+ZOOM = 2  # of pictures that were enlarged after the camera: their grain is coarse
 STAGES = ("tone", "information", "reference", "refinement", "adaptation")
 
 
@@ -43,17 +45,21 @@ class Stage(nn.Module):
             part.requires_grad_(True)
 
     def draw(self, photographs: Photographs, key: str) -> Scenes:
-        """What a step looks at; a function of key alone."""
+        """What a step looks at; a function of key alone. A step that is zoomed takes scenes of half the size."""
         recipe = self.recipe
-        return photographs.crops(recipe.batch // recipe.views, recipe.crop + ROOM, key, enlarged=recipe.enlarged)
+        zoomed = Random(f"zoom/{key}").random() < recipe.zoomed
+        side = (recipe.crop + ROOM) // (ZOOM if zoomed else 1)
+        return photographs.crops(recipe.batch // recipe.views, side, key, enlarged=recipe.enlarged)
 
     def views(self, scenes: Scenes) -> Views:
-        """Photograph this process's share of a step's scenes anew."""
+        """Photograph this process's share of a step's scenes anew; those of half the size are enlarged afterwards."""
         recipe, own = self.recipe, ranks.share(len(scenes.names))
-        return make_views(
+        zoom = (recipe.crop + ROOM) // scenes.pictures.shape[2]
+        views = make_views(
             scenes.pictures[own], recipe.suite, scenes.names[own],
-            views=recipe.views, size=recipe.crop, matched=bool(recipe.matched), randomised=recipe.randomised,
+            views=recipe.views, size=recipe.crop // zoom, matched=bool(recipe.matched), randomised=recipe.randomised,
         )  # fmt: skip
+        return views if zoom == 1 else enlarge(views, zoom)
 
 
 class ToneStage(Stage):
