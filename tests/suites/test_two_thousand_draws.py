@@ -32,7 +32,7 @@ def alone(fault: str) -> Suite:
 def settings() -> list[dict[str, Any]]:
     """Suites and faults, each at every severity, in turn."""
     kinds = list(itertools.product([*SUITES.values(), *map(alone, FAULTS)], SEVERITIES))
-    assert len(kinds) == (7 + 29) * 5
+    assert len(kinds) == (8 + 29) * 5
     return [draw(*kinds[index % len(kinds)], f"{index}.jpg", view=index % 3, seed=index % 2) for index in range(DRAWS)]
 
 
