@@ -71,10 +71,10 @@ def train(
     """Train a model by a recipe; `out` gets recipe.toml, log.jsonl, checkpoint.safetensors and weights.safetensors.
 
     start: a model to begin from, which stays as it is, and began_from, the SHA-256 of its weights; a new one of the
-    recipe's preset where None. max_time: seconds after which the run
-    stops at a checkpoint; resume goes on from it, to the very weights that an undisturbed run ends with (same device,
-    same threads). Everything random is a function of seed, stage and step. Launched as several processes, each takes
-    its share of every step; the main one alone writes, watches the clock, and calls on_step.
+    recipe's preset where None. max_time: seconds after which the run stops at a checkpoint; resume goes on from it, to
+    the very weights that an undisturbed run ends with (same device, same threads). Everything random is a function of
+    seed, stage and step. Launched as several processes, each takes its share of every step; the main one alone writes,
+    watches the clock, and calls on_step.
     """
     began = time.monotonic()
     use_all_cores()
@@ -87,9 +87,7 @@ def train(
     with run.log(position) as log:
         stages = [stage for stage in STAGES if run.steps(stage)]
         last = stages[-1] if stages else STAGES[-1]
-        for stage in stages:
-            if STAGES.index(stage) < STAGES.index(position.stage):
-                continue
+        for stage in [stage for stage in stages if STAGES.index(stage) >= STAGES.index(position.stage)]:
             first = position.step if stage == position.stage else 0
             run.enter(stage, fresh=first == 0)
             steps = run.steps(stage)
