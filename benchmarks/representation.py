@@ -123,7 +123,9 @@ def check(recipes: dict[str, Recipe]) -> None:
     """DirnetError where records stand there that are of another recipe, such as other steps."""
     for path in RESULTS.glob("*.jsonl"):
         context = read_records(path)[0].context
-        if not context["recipe"].items() <= dataclasses.asdict(recipes[context["net"]]).items():
+        unread = () if context["recipe"]["information_steps"] else ("independence_alone",)
+        decisive = {key: value for key, value in context["recipe"].items() if key not in unread}
+        if not decisive.items() <= dataclasses.asdict(recipes[context["net"]]).items():
             raise DirnetError(f"{path.name} is of another recipe", cure="Give its --steps, or move it away.")
 
 

@@ -46,12 +46,17 @@ def training_precision(device: torch.device) -> str:
     return "bf16" if bf16 else "no"
 
 
+def usable_cores() -> int:
+    """How many cores this process may run on, or its share of them where several were launched together."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
 def use_all_cores() -> None:
-    """Give torch every core this process may run on, or its share of them where several were launched together."""
+    """Give torch every usable core."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    torch.set_num_threads(usable_cores())
 
 
 def import_torchvision():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from dirnet.nets.model import DiR
+    from dirnet.tasks.attach import Attached
     from dirnet.tasks.base import Task
     from dirnet.tasks.inside import Inside
 
@@ -35,6 +36,10 @@ def train(
         list[str] | None,
         typer.Option("--at", help="Part of it inside which to attach; may be repeated.", show_default="in front"),
     ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(help="With --network: COCO annotations of --data, to learn with labels.", show_default=False),
+    ] = None,
     weights: Annotated[
         str | None, typer.Option(help="Begin from these, a shipped name or a file; or else anew.")
     ] = None,
@@ -50,27 +55,41 @@ def train(
 ) -> None:
     """Train a model; the run's folder gets recipe, log, checkpoint and weights. Prints the path of the weights.
 
-    The task is restoration; with --network, that the network sees in a spoiled picture what it sees in the clean one.
+    The task is restoration; with --network, that the network sees in a spoiled picture what it sees in the clean one;
+    with --annotations, that it finds what they name, of which recipes are `joint` and `segmenter`.
     """
     limit = seconds(max_time) if max_time else float("inf")
     import torch
 
     from dirnet.devices import pick_device
     from dirnet.learn import ranks
+    from dirnet.learn.annotated import AnnotatedPhotographs
     from dirnet.learn.data import ROOM, Photographs
     from dirnet.learn.loop import Progress
     from dirnet.learn.loop import train as run
     from dirnet.learn.recipe import load_recipe
     from dirnet.learn.stages import STAGES
+    from dirnet.pictures.folders import gather
 
     chosen, terms = pick_device(device.value), load_recipe(recipe, settings or [])
     torch.manual_seed(seed)
-    work = _work(terms.preset, network, at or [], weights, chosen)
+    if annotations and (network is None or len(data) > 1):
+        raise UsageError("--annotations go with one --data, and with --network")
+    work = _work(terms.preset, network, at or [], weights, chosen, labelled=annotations is not None)
     terms = replace(terms, preset=work.preset)
     speaks = ranks.join(chosen)
-    photographs = Photographs(data, smallest=terms.crop + ROOM)
+    with progress("reading photographs", len(gather(data).inputs)) if speaks else nullcontext(lambda: None) as advance:
+        photographs = (
+            AnnotatedPhotographs(annotations, data[0])
+            if annotations
+            else Photographs(
+                data, smallest=terms.crop + ROOM, cleaned=bool(terms.cleaned), on_read=lambda *_: advance()
+            )
+        )
     if speaks:
         say(f"{len(photographs)} photographs, {photographs.left_out} left out (too small, or no pictures)")
+        for note in getattr(photographs, "notes", ()):
+            say(note)
     total = sum(getattr(terms, f"{stage}_steps") for stage in STAGES)
     with progress(f"training {terms.name}", total) if speaks else nullcontext(lambda: None) as advance:
 
@@ -97,11 +116,13 @@ class _Work(NamedTuple):
 
     task: Task
     preset: str
-    start: DiR | Inside | None = None
+    start: DiR | Inside | Attached | None = None
     began_from: str = ""
 
 
-def _work(preset: str, network: str | None, at: Sequence[str], weights: str | None, device: torch.device) -> _Work:
+def _work(
+    preset: str, network: str | None, at: Sequence[str], weights: str | None, device: torch.device, *, labelled: bool
+) -> _Work:
     from dirnet.nets.model import DiR
     from dirnet.nets.weights import load, read_weights
     from dirnet.tasks.attach import attach
@@ -121,4 +142,5 @@ def _work(preset: str, network: str | None, at: Sequence[str], weights: str | No
     attached = attach(frozen.to(device), weights or DiR(preset), at or None, spec)
     added = attached.attachment
     task = Recognition(frozen, spec, added if isinstance(added, Inside) else None)
-    return _Work(task, attached.preset, added, read_weights(weights).sha256 if weights else "")
+    start = attached if labelled else added
+    return _Work(task, attached.preset, start, read_weights(weights).sha256 if weights else "")

@@ -57,7 +57,7 @@ def budget(recipe: Recipe, task: Task) -> Budget:
         model.decode(model(image), (side, side))
     clean = dataclasses.replace(recipe, suite="clean", randomised=0.0)  # a camera that does nothing
     stages = []
-    for name in STAGES:
+    for name in (stage for stage in STAGES if stage != "joint"):  # whose cost is the network's
         stage = STAGE_CLASSES[name](clean, model, critic, task)
         learning = sum(parameter.numel() for parameter in stage.parameters() if parameter.requires_grad)
         steps = getattr(recipe, f"{name}_steps")

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from dirnet.errors import TrainingError, UsageError
 from dirnet.files import replacing
 from dirnet.learn import ranks
 from dirnet.learn.alarms import Watch
+from dirnet.learn.annotated import AnnotatedPhotographs
 from dirnet.learn.checkpoint import Position, load_optimizer, load_parts, read_position, save_checkpoint
 from dirnet.learn.data import Photographs
 from dirnet.learn.recipe import Recipe
@@ -27,12 +28,15 @@ from dirnet.learn.stages import STAGE_CLASSES, STAGES
 from dirnet.nets.critic import Critic
 from dirnet.nets.model import PRESETS, DiR
 from dirnet.nets.weights import save_weights
+from dirnet.tasks.attach import Attached
 from dirnet.tasks.base import Task
 from dirnet.tasks.inside import Inside
+from dirnet.tasks.networks import save_network
 
 SAVE_EVERY_SECONDS = 60.0
 LOG_EVERY_STEPS = 20
 OF_PICTURES = ("tone", "reference", "adaptation")  # stages for what a DiR makes of a picture
+Start = DiR | Inside | Attached
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,11 @@ class Outcome:
 
 def train(
     recipe: Recipe,
-    photographs: Photographs,
+    photographs: Photographs | AnnotatedPhotographs,
     task: Task,
     out: Path,
     *,
-    start: DiR | Inside | None = None,
+    start: Start | None = None,
     began_from: str = "",
     seed: int = 0,
     max_time: float = math.inf,
@@ -71,7 +75,8 @@ def train(
     """Train a model by a recipe; `out` gets recipe.toml, log.jsonl, checkpoint.safetensors and weights.safetensors.
 
     start: a model to begin from, which stays as it is, and began_from, the SHA-256 of its weights; a new one of the
-    recipe's preset where None. max_time: seconds after which the run stops at a checkpoint; resume goes on from it, to
+    recipe's preset where None; with annotated photographs a network with its attachment, of which what learns is
+    written: weights.safetensors, network.safetensors or both. max_time: seconds after which the run stops at a checkpoint; resume goes on from it, to
     the very weights that an undisturbed run ends with (same device, same threads). Everything random is a function of
     seed, stage and step. Launched as several processes, each takes its share of every step; the main one alone writes,
     watches the clock, and calls on_step.
@@ -120,7 +125,7 @@ class _Run:
         out: Path,
         seed: int,
         accelerator: Accelerator,
-        start: DiR | Inside | None,
+        start: Start | None,
         began_from: str,
     ) -> None:
         self.recipe, self.task, self.out, self.seed, self.accelerator = recipe, task, out, seed, accelerator
@@ -129,11 +134,7 @@ class _Run:
         self.data: dict[str, object] = dict(task.about)
         torch.manual_seed(seed)
         layout = torch.channels_last
-        impossible = [stage for stage in OF_PICTURES if isinstance(start, Inside) and self.steps(stage)]
-        if impossible:
-            raise UsageError(
-                f"Inside a network there is no stage {impossible[0]}", cure=f"--set {impossible[0]}_steps=0"
-            )
+        _check_stages([stage for stage in STAGES if self.steps(stage)], start)
         model: Any = copy.deepcopy(start) if start else DiR(recipe.preset)
         self.model = model.to(accelerator.device, memory_format=layout).train()
         self.header = f"# seed {seed}\n"
@@ -145,7 +146,7 @@ class _Run:
         self.saved_optimizer: dict[str, torch.Tensor] = {}
         self.watch = Watch()
 
-    def open(self, resume: bool, photographs: Photographs) -> Position:
+    def open(self, resume: bool, photographs: Photographs | AnnotatedPhotographs) -> Position:
         """Make the folder, or take up the run that lies in it."""
         self.data |= {"photographs": len(photographs), "data_hash": photographs.hash()}
         terms = self.header + self.recipe.to_toml()
@@ -185,7 +186,7 @@ class _Run:
         self.stage, self.optimizer = self.accelerator.prepare(module, optimizer)
         self.learning = learning
 
-    def step(self, photographs: Photographs, stage: str, step: int) -> dict[str, float]:
+    def step(self, photographs: Any, stage: str, step: int) -> dict[str, float]:
         """One update; gives the losses."""
         recipe = self.recipe
         scenes = self.module.draw(photographs, f"{self.seed}/{stage}/{step}").to(self.accelerator.device)
@@ -223,11 +224,15 @@ class _Run:
             "stage": position.stage, "steps": position.step, "seconds": round(position.seconds),
             "torch": torch.__version__, **self.data,
         }  # fmt: skip
-        weights = self.out / "weights.safetensors"
-        if self.writes:
-            save_weights(weights, self.recipe.preset, self.average, card)
+        weights, network = self.out / "weights.safetensors", self.out / "network.safetensors"
+        joint = isinstance(self.model, Attached)
+        learns = self.recipe.learns if joint else ""
+        if self.writes and learns != "network":
+            save_weights(weights, self.recipe.preset, _part("attachment", self.average) if joint else self.average, card)
+        if self.writes and learns in ("network", "both"):
+            save_network(network, _part("network", self.average))
         self.accelerator.wait_for_everyone()
-        return Outcome(finished, position.seconds, weights)
+        return Outcome(finished, position.seconds, network if learns == "network" else weights)
 
     @contextmanager
     def log(self, position: Position) -> Iterator[Callable[[str, int, dict[str, float]], None]]:
@@ -257,7 +262,25 @@ class _Run:
         decay = min(self.recipe.ema, (1 + step) / (10 + step))
         state = self.model.state_dict()
         for key, average in self.average.items():
-            average.lerp_(state[key], 1 - decay)
+            if average.is_floating_point():
+                average.lerp_(state[key], 1 - decay)
+
+
+def _part(name: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state of one part of a model, from the model's."""
+    return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+
+
+def _check_stages(stages: Sequence[str], start: Start | None) -> None:
+    """UsageError where a stage asks for what there is not."""
+    without = {stage: "Inside a network" for stage in OF_PICTURES} if isinstance(start, Inside) else {}
+    if isinstance(start, Attached):
+        without = {stage: "Where labels are learned from" for stage in STAGES if stage != "joint"}
+    else:
+        without["joint"] = "Without annotations"
+    for stage in stages:
+        if stage in without:
+            raise UsageError(f"{without[stage]} there is no stage {stage}", cure=f"--set {stage}_steps=0")
 
 
 def _schedule(step: int, steps: int, warmup: int) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 from dirnet.errors import UsageError
 
 ESTIMATORS = ("jsd", "dv", "infonce", "nwj")
+LEARNS = ("attachment", "network", "both")
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,14 @@ class Recipe:
     clip: of the gradient norm; ema: decay of the averaged weights. places: patches a scene that the critic compares,
     the share `hard` of them near another; matched: whether every second scene is spoiled as the one before it (1 or 0);
     estimator: of information, one of `ESTIMATORS`. sheets: contact sheets a step of the tone stage. randomised: the
-    share of crops that `suites.randomise` changes; enlarged: the share of scenes that are of an enlarged photograph;
+    share of crops that `suites.randomise` changes; cleaned: whether photographs are rid of their own grain first (1 or
+    0); enlarged: the share of scenes that are of an enlarged photograph;
     zoomed: the share of steps whose pictures are enlarged twice after the camera.
     latent_noise: of stage 2, in units of the latent's spread. align, content, information, independence: weights beside
     the task's losses in stage 3; stage 1 uses `independence_alone`. Where align is 0, the reference encoder learns in
     stage 3 with the rest. Of the baselines, in stage 3 too: consistency, the weight of how far r+ of a scene's views
     are apart; masking, the largest share of cells that `learn.masking` hides from the networks; meta, the rate of the
-    virtual step of `learn.dil`.
+    virtual step of `learn.dil`. learns: what changes where a network learns with labels, one of `LEARNS`.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Recipe:
     reference_steps: int
     refinement_steps: int
     adaptation_steps: int = 0
+    joint_steps: int = 0
     batch: int = 16
     crop: int = 96
     views: int = 2
@@ -55,6 +58,7 @@ class Recipe:
     estimator: str = "jsd"
     sheets: int = 96
     randomised: float = 0.5
+    cleaned: int = 0
     enlarged: float = 0.0
     zoomed: float = 0.0
     latent_noise: float = 0.02
@@ -62,10 +66,11 @@ class Recipe:
     content: float = 0.2
     information: float = 0.0
     independence: float = 0.0
-    independence_alone: float = 0.2
+    independence_alone: float = 0.02
     consistency: float = 0.0
     masking: float = 0.0
     meta: float = 0.0
+    learns: str = "attachment"
 
     def __post_init__(self) -> None:
         if self.views < 2 or self.batch < self.views or self.batch % self.views:
@@ -75,11 +80,15 @@ class Recipe:
             )  # fmt: skip
         if self.estimator not in ESTIMATORS:
             raise UsageError("Unknown estimator", got=repr(self.estimator), wanted=f"one of {', '.join(ESTIMATORS)}")
+        if self.learns not in LEARNS:
+            raise UsageError("Nothing there that learns", got=repr(self.learns), wanted=f"one of {', '.join(LEARNS)}")
         if not (0 <= self.enlarged < 1 and 0 <= self.zoomed <= 1):
             raise UsageError(
                 "There are no such shares", got=f"enlarged {self.enlarged}, zoomed {self.zoomed}",
                 wanted="enlarged from 0 to under 1, zoomed from 0 to 1",
             )  # fmt: skip
+        if self.cleaned not in (0, 1):
+            raise UsageError("Photographs are cleaned or not", got=f"cleaned {self.cleaned}", wanted="1 or 0")
         if not 0 <= self.hard <= 0.5 or self.matched not in (0, 1):
             raise UsageError(
                 "There are no such negatives", got=f"hard {self.hard}, matched {self.matched}",

@@ -1,4 +1,4 @@
-"""The stages: tone; information, reference, joint refinement; adaptation. Each makes losses of a step's photographs."""
+"""The stages: tone; information, reference, refinement; adaptation; labels. Each makes losses of a step's photographs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from dirnet.errors import UsageError
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams
 from dirnet.learn import ranks
+from dirnet.learn.annotated import AnnotatedPhotographs, Labelled
 from dirnet.learn.data import ROOM, Photographs, Scenes, seed_of
 from dirnet.learn.dil import serial_losses
 from dirnet.learn.losses import Losses, baseline_losses, consistency_loss, content_loss, mean_std
@@ -24,17 +26,19 @@ from dirnet.nets.model import DiR
 from dirnet.objectives.alignment import alignment
 from dirnet.suites.draw import draw_for_training
 from dirnet.suites.views import Views, enlarge, make_views
+from dirnet.tasks.attach import Attached
 from dirnet.tasks.base import Batch, Task
+from dirnet.tasks.inputs import prepare
 from dirnet.tasks.restore import restore, tone_loss
 
 ZOOM = 2  # of pictures that were enlarged after the camera: their grain is coarse
-STAGES = ("tone", "information", "reference", "refinement", "adaptation")
+STAGES = ("tone", "information", "reference", "refinement", "adaptation", "joint")
 
 
 class Stage(nn.Module):
     """One stage of learning: which parts learn, and what a step minimises (the sum of the losses it returns)."""
 
-    def __init__(self, recipe: Recipe, model: DiR, critic: Critic, learns: Sequence[nn.Module]) -> None:
+    def __init__(self, recipe: Recipe, model: Any, critic: Critic, learns: Sequence[nn.Module]) -> None:
         super().__init__()
         self.recipe, self.model, self.critic = recipe, model, critic
         self.baseline_std: torch.Tensor | None = None  # of r0's channels in the last step; a collapse shows here
@@ -209,12 +213,48 @@ class AdaptationStage(RefinementStage):
         return replace(views, clean=clean.unflatten(0, shape), ideal=ideal.unflatten(0, shape))
 
 
-STAGE_CLASSES: dict[str, Callable[[Recipe, DiR, Critic, Task], Stage]] = {
+class JointStage(Stage):
+    """With labels: a network's own losses on photographs that the suite spoils, as its attachment mends them.
+
+    Where the suite is joined with `clean`, some of a step's photographs are clean. The network's normalisation stays as
+    it is. Where the network alone learns, it sees the photographs as they are, without the attachment.
+    """
+
+    def __init__(self, recipe: Recipe, model: Attached, critic: Critic, task: Task) -> None:
+        attached = [part for name, part in model.attachment.named_children() if name != "tone"]
+        parts = {"attachment": attached, "network": [model.network], "both": [*attached, model.network]}
+        super().__init__(recipe, model, critic, parts[recipe.learns])
+        if model.spec.output != "torchvision-detection":
+            raise UsageError(
+                "The network cannot learn with labels", got=f"output {model.spec.output!r}",
+                wanted="a torchvision detector, which has losses of its own",
+            )  # fmt: skip
+        for part in model.network.modules():
+            part.train(not isinstance(part, nn.BatchNorm2d))
+
+    def draw(self, photographs: AnnotatedPhotographs, key: str) -> Labelled:
+        """Photographs and what is in them."""
+        return photographs.draw(self.recipe.batch, key)
+
+    def forward(self, scenes: Labelled) -> Losses:
+        """The network's losses of one step, by the names it gives them."""
+        own = ranks.share(len(scenes.names))
+        drawn = [ISPParams.from_settings([draw_for_training(self.recipe.suite, name)]) for name in scenes.names[own]]
+        spoiled = [
+            degrade(picture[None], params.to(str(picture.device)))[0]
+            for picture, params in zip(scenes.pictures[own], drawn, strict=True)
+        ]
+        network = self.model.network if self.recipe.learns == "network" else self.model
+        return network(prepare(spoiled, self.model.spec), scenes.targets[own])
+
+
+STAGE_CLASSES: dict[str, Callable[[Recipe, Any, Critic, Task], Stage]] = {
     "tone": ToneStage,
     "information": InformationStage,
     "reference": ReferenceStage,
     "refinement": RefinementStage,
     "adaptation": AdaptationStage,
+    "joint": JointStage,
 }
 
 
