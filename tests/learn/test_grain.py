@@ -20,7 +20,7 @@ def sky(grain: float, side: int = 96) -> torch.Tensor:
 
 @pytest.mark.parametrize("grain", [1.0, 2.0, 4.0])
 def test_the_grain_of_a_slope_is_what_was_put_on_it(grain: float) -> None:
-    # The flattest tenth of 64 normal values, of which a plane took three: 9 % under; rounding adds 1/12 to the variance.
+    # The flattest tenth of 64 normal values, less a plane: 9 % under; rounding adds 1/12 to the variance.
     assert own_grain(sky(grain)) == pytest.approx(0.9 * np.hypot(grain, 12**-0.5), rel=0.06)
 
 

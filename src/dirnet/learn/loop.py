@@ -76,10 +76,10 @@ def train(
 
     start: a model to begin from, which stays as it is, and began_from, the SHA-256 of its weights; a new one of the
     recipe's preset where None; with annotated photographs a network with its attachment, of which what learns is
-    written: weights.safetensors, network.safetensors or both. max_time: seconds after which the run stops at a checkpoint; resume goes on from it, to
-    the very weights that an undisturbed run ends with (same device, same threads). Everything random is a function of
-    seed, stage and step. Launched as several processes, each takes its share of every step; the main one alone writes,
-    watches the clock, and calls on_step.
+    written: weights.safetensors, network.safetensors or both. max_time: seconds after which the run stops at a
+    checkpoint; resume goes on from it, to the very weights that an undisturbed run ends with (same device, same
+    threads). Everything random is a function of seed, stage and step. Launched as several processes, each takes its
+    share of every step; the main one alone writes, watches the clock, and calls on_step.
     """
     began = time.monotonic()
     use_all_cores()
@@ -228,7 +228,9 @@ class _Run:
         joint = isinstance(self.model, Attached)
         learns = self.recipe.learns if joint else ""
         if self.writes and learns != "network":
-            save_weights(weights, self.recipe.preset, _part("attachment", self.average) if joint else self.average, card)
+            save_weights(
+                weights, self.recipe.preset, _part("attachment", self.average) if joint else self.average, card
+            )
         if self.writes and learns in ("network", "both"):
             save_network(network, _part("network", self.average))
         self.accelerator.wait_for_everyone()
@@ -273,7 +275,7 @@ def _part(name: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def _check_stages(stages: Sequence[str], start: Start | None) -> None:
     """UsageError where a stage asks for what there is not."""
-    without = {stage: "Inside a network" for stage in OF_PICTURES} if isinstance(start, Inside) else {}
+    without = dict.fromkeys(OF_PICTURES, "Inside a network") if isinstance(start, Inside) else {}
     if isinstance(start, Attached):
         without = {stage: "Where labels are learned from" for stage in STAGES if stage != "joint"}
     else:

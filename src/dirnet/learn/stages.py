@@ -1,4 +1,4 @@
-"""The stages: tone; information, reference, refinement; adaptation; labels. Each makes losses of a step's photographs."""
+"""The stages: tone; information, reference, refinement; adaptation; labels. Each makes losses of photographs."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import torch
@@ -64,7 +65,7 @@ def _folded(part: nn.Module) -> nn.Module:
         _folded(child)
         if isinstance(child, nn.Sequential):
             layers = list(child)
-            for here, (first, second) in enumerate(zip(layers, layers[1:], strict=False)):
+            for here, (first, second) in enumerate(itertools.pairwise(layers)):
                 if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                     child[here], child[here + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
             setattr(part, name, child)
