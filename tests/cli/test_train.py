@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,29 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(home: Path, tmp_path: Path) ->
     parts = trained(home, tmp_path / "parts", **given, resume=True)
     ours, theirs = (read_weights(str(path)).state for path in (whole, parts))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_with_labels_the_network_is_what_learns(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("faster_coco_eval")
+    (tmp_path / "spec.toml").write_text('network = "person-segmenter"\nweights = "none"\n')
+    outline = [[20, 15, 90, 15, 90, 80, 20, 80]]
+    row = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 15, 70, 65], "segmentation": outline}
+    images = [{"id": i, "file_name": name, "height": 96, "width": 128} for i, name in ((1, "one.png"), (2, "two.png"))]
+    table = {"images": images, "annotations": [row], "categories": [{"id": 1, "name": "person"}]}
+    (tmp_path / "all.json").write_text(json.dumps(table))
+    given: dict[str, Any] = {"network": str(tmp_path / "spec.toml"), "annotations": tmp_path / "all.json"}
+    given |= {"device": DeviceChoice.cpu, "settings": ["joint_steps=1", "batch=2"]}
+    train("segmenter", [home / "photographs"], tmp_path / "run", **given)
+    said = capsys.readouterr()
+    assert "Image 2 is left out: there is no file two.png" in said.err
+    path = Path(said.out.strip())
+    assert path.name == "network.safetensors"
+    (tmp_path / "spec.toml").write_text(f'network = "person-segmenter"\nweights = "{path}"\n')
+    load_network(str(tmp_path / "spec.toml"))
+    with pytest.raises(DirnetError, match="one --data, and with --network"):
+        train("segmenter", [home / "photographs"], tmp_path / "run", **given | {"network": None})
 
 
 @pytest.mark.parametrize(
