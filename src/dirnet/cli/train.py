@@ -16,6 +16,7 @@ from dirnet.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
+    from dirnet.learn.recipe import Recipe
     from dirnet.nets.model import DiR
     from dirnet.tasks.attach import Attached
     from dirnet.tasks.base import Task
@@ -75,7 +76,7 @@ def train(
     torch.manual_seed(seed)
     if annotations and (network is None or len(data) > 1):
         raise UsageError("--annotations go with one --data, and with --network")
-    work = _work(terms.preset, network, at or [], weights, chosen, labelled=annotations is not None)
+    work = _work(terms, network, at or [], weights, chosen, labelled=annotations is not None)
     terms = replace(terms, preset=work.preset)
     speaks = ranks.join(chosen)
     with progress("reading photographs", len(gather(data).inputs)) if speaks else nullcontext(lambda: None) as advance:
@@ -121,7 +122,7 @@ class _Work(NamedTuple):
 
 
 def _work(
-    preset: str, network: str | None, at: Sequence[str], weights: str | None, device: torch.device, *, labelled: bool
+    terms: Recipe, network: str | None, at: Sequence[str], weights: str | None, device: torch.device, *, labelled: bool
 ) -> _Work:
     from dirnet.nets.model import DiR
     from dirnet.nets.weights import load, read_weights
@@ -135,11 +136,11 @@ def _work(
         if at:
             raise UsageError("--at names parts of a network", cure="Add --network.")
         if weights is None:
-            return _Work(Restoration(), preset)
+            return _Work(Restoration(terms.floor), terms.preset)
         loaded = load(weights)
-        return _Work(Restoration(), loaded.model.preset, loaded.model, loaded.sha256)
+        return _Work(Restoration(terms.floor), loaded.model.preset, loaded.model, loaded.sha256)
     frozen, spec = load_network(network)
-    attached = attach(frozen.to(device), weights or DiR(preset), at or None, spec)
+    attached = attach(frozen.to(device), weights or DiR(terms.preset), at or None, spec)
     added = attached.attachment
     task = Recognition(frozen, spec, added if isinstance(added, Inside) else None)
     start = attached if labelled else added

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from dirnet.devices import usable_cores
 from dirnet.errors import DirnetError, TrainingError
 from dirnet.learn.grain import without_grain
+from dirnet.learn.leaves import dead_leaves
 from dirnet.nets.tone import SHEET_WINDOW, contact_sheet
 from dirnet.pictures.folders import gather
 from dirnet.pictures.read import read_picture
@@ -82,12 +83,27 @@ class Photographs:
         lines = sorted(f"{path.name} {path.stat().st_size}" for path in self.paths)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-    def crops(self, n: int, size: int, key: str, scales: Sequence[float] = SCALES, enlarged: float = 0.0) -> Scenes:
+    def crops(
+        self,
+        n: int,
+        size: int,
+        key: str,
+        scales: Sequence[float] = SCALES,
+        enlarged: float = 0.0,
+        leaves: float = 0.0,
+    ) -> Scenes:
         """n random crops of `size` pixels, turned, mirrored and scaled by one of `scales`; a function of key alone.
 
-        enlarged: the share of them that are scaled by 1 to `LARGEST` instead.
+        enlarged: the share of them that are scaled by 1 to `LARGEST` instead; leaves: the share of scenes that are none
+        of a photograph but dead leaves.
         """
-        return self._draw(n, key, lambda photograph, generator: _crop(photograph, size, scales, enlarged, generator))
+
+        def take(photograph: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+            if leaves and torch.rand(1, generator=generator) < leaves:
+                return dead_leaves(size, generator)
+            return _crop(photograph, size, scales, enlarged, generator)
+
+        return self._draw(n, key, take)
 
     def sheets(self, n: int, key: str) -> Scenes:
         """The contact sheets of random parts of n photographs; a function of key alone."""

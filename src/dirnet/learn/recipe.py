@@ -26,8 +26,9 @@ class Recipe:
     the share `hard` of them near another; matched: whether every second scene is spoiled as the one before it (1 or 0);
     estimator: of information, one of `ESTIMATORS`. sheets: contact sheets a step of the tone stage. randomised: the
     share of crops that `suites.randomise` changes; cleaned: whether photographs are rid of their own grain first (1 or
-    0); enlarged: the share of scenes that are of an enlarged photograph;
-    zoomed: the share of steps whose pictures are enlarged twice after the camera.
+    0); leaves: the share of scenes that are of no photograph but dead leaves; enlarged: the share of the others that
+    are of an enlarged one; zoomed: the share of steps whose pictures are enlarged twice after the camera. floor: the
+    squared error below which what is wrong in a picture counts for less and less.
     latent_noise: of stage 2, in units of the latent's spread. align, content, information, independence: weights beside
     the task's losses in stage 3; stage 1 uses `independence_alone`. Where align is 0, the reference encoder learns in
     stage 3 with the rest. Of the baselines, in stage 3 too: consistency, the weight of how far r+ of a scene's views
@@ -59,8 +60,10 @@ class Recipe:
     sheets: int = 96
     randomised: float = 0.5
     cleaned: int = 0
+    leaves: float = 0.0
     enlarged: float = 0.0
     zoomed: float = 0.0
+    floor: float = 5e-4
     latent_noise: float = 0.02
     align: float = 0.0
     content: float = 0.2
@@ -82,11 +85,14 @@ class Recipe:
             raise UsageError("Unknown estimator", got=repr(self.estimator), wanted=f"one of {', '.join(ESTIMATORS)}")
         if self.learns not in LEARNS:
             raise UsageError("Nothing there that learns", got=repr(self.learns), wanted=f"one of {', '.join(LEARNS)}")
-        if not (0 <= self.enlarged < 1 and 0 <= self.zoomed <= 1):
+        if not (0 <= self.enlarged < 1 and 0 <= self.zoomed <= 1 and 0 <= self.leaves <= 1):
             raise UsageError(
-                "There are no such shares", got=f"enlarged {self.enlarged}, zoomed {self.zoomed}",
-                wanted="enlarged from 0 to under 1, zoomed from 0 to 1",
-            )  # fmt: skip
+                "There are no such shares",
+                got=f"leaves {self.leaves}, enlarged {self.enlarged}, zoomed {self.zoomed}",
+                wanted="enlarged from 0 to under 1, leaves and zoomed from 0 to 1",
+            )
+        if self.floor <= 0:
+            raise UsageError("The floor is above 0", got=str(self.floor))
         if self.cleaned not in (0, 1):
             raise UsageError("Photographs are cleaned or not", got=f"cleaned {self.cleaned}", wanted="1 or 0")
         if not 0 <= self.hard <= 0.5 or self.matched not in (0, 1):

@@ -53,7 +53,9 @@ class Stage(nn.Module):
         recipe = self.recipe
         zoomed = Random(f"zoom/{key}").random() < recipe.zoomed
         side = (recipe.crop + ROOM) // (ZOOM if zoomed else 1)
-        return photographs.crops(recipe.batch // recipe.views, side, key, enlarged=recipe.enlarged)
+        return photographs.crops(
+            recipe.batch // recipe.views, side, key, enlarged=recipe.enlarged, leaves=recipe.leaves
+        )
 
     def views(self, scenes: Scenes) -> Views:
         """Photograph this process's share of a step's scenes anew; those of half the size are enlarged afterwards."""

@@ -117,11 +117,12 @@ def _in_srgb(model: DiR, image: torch.Tensor, space: Space | None) -> torch.Tens
 
 
 class Restoration:
-    """The task as joint refinement sees it."""
+    """The task as joint refinement sees it. floor: as of `share_left`."""
 
     name = "restore"
 
-    def __init__(self) -> None:
+    def __init__(self, floor: float = FLOOR) -> None:
+        self.floor = floor
         self.about: dict[str, Any] = {}
 
     def loss(self, model: DiR, batch: Batch) -> TaskLoss:
@@ -132,7 +133,7 @@ class Restoration:
         representation = model(batch.shown)
         h, w = batch.degraded.shape[2:]
         refined = batch.degraded + model.decode(representation, (h, w))
-        detail = share_left(refined, batch.degraded, batch.ideal)
+        detail = share_left(refined, batch.degraded, batch.ideal, self.floor)
         return TaskLoss(
             {"detail": detail}, representation.baseline, representation.refined, batch.degraded, batch.ideal
         )
