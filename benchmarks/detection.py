@@ -112,10 +112,10 @@ def run(name: str, seed: int, attachment: str | None, network: nn.Module, spec: 
     write_records(RESULTS / f"{name}-{seed}.jsonl", records)
 
 
-def summarise() -> dict[str, dict[str, dict[str, object]]]:
+def summarise(results: Path) -> dict[str, dict[str, dict[str, object]]]:
     """row -> remedy -> figures; every figure over the same redraws of pictures is paired."""
     found: dict[str, dict[str, dict[int, Record]]] = defaultdict(lambda: defaultdict(dict))
-    for path in sorted(RESULTS.glob("*.jsonl")):
+    for path in sorted(results.glob("*.jsonl")):
         for record in read_records(path):
             found[f"{record.suite} {record.severity}"][record.model][record.context["training_seed"]] = record
     whole = Figures(found["clean 0"][BARE])
@@ -130,7 +130,7 @@ def summarise() -> dict[str, dict[str, dict[str, object]]]:
             entry[name] = {"ap": ours.told(lambda ap: ap), "over bare": ours.told(lambda ap, b: ap - b, bare)}
             if row != "clean 0":
                 entry[name]["won back"] = ours.told(lambda ap, b, w: (ap - b) / (w - b), bare, whole)
-            rivals = {seed: record for seed, record in by_model["canonical"].items() if seed in records}
+            rivals = {seed: record for seed, record in by_model.get("canonical", {}).items() if seed in records}
             if name != "canonical" and rivals:
                 entry[name]["over canonical"] = ours.told(lambda ap, c: ap - c, Figures(rivals))
     return table
@@ -173,7 +173,7 @@ def main() -> None:
             if attachment is None:
                 sys.exit("Out of time; give the command again to go on.")
         run(name, seed, attachment, network, spec)
-    text = json.dumps(summarise(), indent=1)
+    text = json.dumps(summarise(RESULTS), indent=1)
     RESULTS.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
     print(text)
 

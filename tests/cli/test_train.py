@@ -89,9 +89,7 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(home: Path, tmp_path: Path) ->
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_with_labels_the_network_is_what_learns(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_with_labels_the_network_is_what_learns(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("faster_coco_eval")
     (tmp_path / "spec.toml").write_text('network = "person-segmenter"\nweights = "none"\n')
     outline = [[20, 15, 90, 15, 90, 80, 20, 80]]

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from dirnet.errors import TrainingError, UsageError
 from dirnet.learn import data as module
 from dirnet.learn.data import Photographs
+from dirnet.learn.grain import own_grain
 from dirnet.nets.tone import contact_sheet
 from dirnet.pictures.picture import Picture
 from dirnet.pictures.write import write_picture
@@ -132,3 +135,19 @@ def test_the_hash_changes_with_the_photographs_and_not_with_the_folder(folder: P
     assert Photographs([moved], 64).hash() == before
     (moved / "coffee.png").unlink()
     assert Photographs([moved], 64).hash() != before
+
+
+def test_a_share_of_the_scenes_is_of_no_photograph(folder: Path) -> None:
+    found = Photographs([folder], 64)
+    with_leaves, photographs = (found.crops(40, 64, "key", leaves=share).pictures for share in (1.0, 0.0))
+    assert not any(torch.equal(a, b) for a, b in zip(with_leaves, photographs, strict=True))
+    mixed = found.crops(40, 64, "key", leaves=0.3).pictures
+    bare = sum(own_grain((scene * 255).round().to(torch.uint8)) < 0.5 for scene in mixed)
+    assert 4 < bare < 22
+
+
+def test_cleaned_photographs_have_no_grain(folder: Path, tmp_path: Path) -> None:
+    grainy = np.random.default_rng(0).normal(128, 3, (70, 80, 1)).round().astype(np.uint8).repeat(3, 2)
+    Image.fromarray(grainy).save(tmp_path / "grainy.png")
+    grains = [own_grain(Photographs([tmp_path], 64, cleaned=cleaned).photograph(0)) for cleaned in (False, True)]
+    assert grains[1] < 0.4 * grains[0]

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dirnet.cli.common import progress, say
 
+if TYPE_CHECKING:
+    from dirnet.pictures.folders import Input
+
 SEVERITIES = (1, 3, 5)
+PEOPLE = ("astronaut",)  # the photographs that show any
+SEGMENTER = "person-segmenter"
+TRUTH = "what the network finds in the clean photograph"
 
 
 def demo(out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("demo")) -> None:
-    """Photograph four scenes with a bad camera, restore them, and write a report. Prints where it is."""
+    """Photograph four scenes with a bad camera, restore them, look for people in them, and write a report.
+
+    Prints where it is.
+    """
     from importlib.resources import as_file, files
 
     from dirnet import __version__
@@ -46,11 +56,52 @@ def demo(out: Annotated[Path, typer.Option("--out", help="Folder for the results
                     degraded_pairs(inputs, suite, severity, seed=0), loaded, suite=suite, severity=severity, seed=0,
                     tone="repair", context=context, showcase=showcase, on_picture=lambda _: advance(),
                 )  # fmt: skip
-    write_records(log, records)
-    showcase.finish()
-    write_report([log], page, title="dirnet demo")
+        write_records(log, records)
+        showcase.finish()
+        people = _people(out / "people.jsonl", [item for item in inputs if item.path.stem in PEOPLE], context)
+    write_report([log, *people], page, title="dirnet demo")
     for suite, severity in rows[:-1]:
         before, after = (r.value for r in records if (r.metric, r.suite, r.severity) == ("psnr", suite, severity))
         say(f"{suite}, severity {severity}: {before:.2f} -> {after:.2f} dB ({after - before:+.2f})")
     say(f"Weights {loaded.name}. Open the report in a browser:")
     print(page.resolve())
+
+
+def _people(log: Path, inputs: Sequence[Input], context: dict[str, Any]) -> list[Path]:
+    """The records of a segmenter on photographs of people, bare and with DiR in front of it; judged by what it finds
+    in them when they are clean. None, and a sentence, where the libraries for it are missing.
+    """
+    from functools import partial
+
+    from dirnet.errors import DirnetError
+    from dirnet.judge.coco import annotate
+    from dirnet.judge.evaluate import degraded_pairs
+    from dirnet.judge.recognise import BARE, measure
+    from dirnet.judge.records import Record, write_records
+    from dirnet.judge.showcase import Showcase
+    from dirnet.nets.weights import DEFAULT
+    from dirnet.tasks.attach import attach
+    from dirnet.tasks.detect import detect
+    from dirnet.tasks.networks import load_network
+
+    records: list[Record] = []
+    showcase = Showcase(log.with_suffix(".pictures"), metric="mask_ap")
+    folder = log.with_suffix(".detections")
+    folder.mkdir(exist_ok=True)
+    try:
+        network, spec = load_network(SEGMENTER)
+        detectors = {BARE: partial(detect, network, spec), DEFAULT: partial(detect, attach(network, DEFAULT), spec)}
+        found = [detectors[BARE]([pair.clean])[0] for pair in degraded_pairs(inputs, "clean", 0, seed=0)]
+        truth = annotate([item.path for item in inputs], found, {1: "person"})
+        with progress("looking for people", len(SEVERITIES) * len(inputs)) as advance:
+            for severity in SEVERITIES:
+                records += measure(
+                    truth, detectors, task="segment", suite="seen", severity=severity, seed=0, folder=folder,
+                    showcase=showcase, context=context | {"network": SEGMENTER, "annotations": TRUTH}, on_picture=advance,
+                )  # fmt: skip
+    except DirnetError as error:
+        say(f"People are not looked for: {error}")
+        return []
+    write_records(log, records)
+    showcase.finish()
+    return [log]

@@ -15,7 +15,7 @@ SOFTEST = 4.0  # pixels over which an edge out of focus goes
 def dead_leaves(size: int, generator: torch.Generator) -> torch.Tensor:
     """A scene (3, size, size) in 0..1: shaded discs of random size and colour, one over the other, on a slope.
 
-    Radii are as of dead leaves (A. Lee, D. Mumford, J. Huang, Occlusion models for natural images, IJCV 41, 2001): their
+    Radii are as of dead leaves (Lee, Mumford and Huang, Occlusion models for natural images, IJCV 41, 2001): their
     density falls with the cube of the radius. Networks that restore can be taught by such scenes (R. Achddou et al.,
     2021); here they stand for what photographs of few pixels lack: surfaces with nothing on them, in and out of focus.
     """
