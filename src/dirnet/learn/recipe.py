@@ -25,10 +25,11 @@ class Recipe:
     clip: of the gradient norm; ema: decay of the averaged weights. places: patches a scene that the critic compares,
     the share `hard` of them near another; matched: whether every second scene is spoiled as the one before it (1 or 0);
     estimator: of information, one of `ESTIMATORS`. sheets: contact sheets a step of the tone stage. randomised: the
-    share of crops that `suites.randomise` changes; cleaned: whether photographs are rid of their own grain first (1 or
-    0); leaves: the share of scenes that are of no photograph but dead leaves; enlarged: the share of the others that
-    are of an enlarged one; zoomed: the share of steps whose pictures are enlarged twice after the camera. floor: the
-    squared error below which what is wrong in a picture counts for less and less.
+    share of crops that `suites.randomise` changes; grained: the share that have the grain of `suites.grain` instead.
+    cleaned: whether photographs are rid of their own grain first (1 or 0); leaves: the share of scenes that are of no
+    photograph but dead leaves; enlarged: the share of the others that are of an enlarged one; zoomed: the share of
+    steps whose pictures are enlarged twice after the camera. floor: the squared error below which what is wrong in a
+    picture counts for less and less.
     latent_noise: of stage 2, in units of the latent's spread. align, content, information, independence: weights beside
     the task's losses in stage 3; stage 1 uses `independence_alone`. Where align is 0, the reference encoder learns in
     stage 3 with the rest. Of the baselines, in stage 3 too: consistency, the weight of how far r+ of a scene's views
@@ -59,6 +60,7 @@ class Recipe:
     estimator: str = "jsd"
     sheets: int = 96
     randomised: float = 0.5
+    grained: float = 0.0
     cleaned: int = 0
     leaves: float = 0.0
     enlarged: float = 0.0
@@ -85,12 +87,12 @@ class Recipe:
             raise UsageError("Unknown estimator", got=repr(self.estimator), wanted=f"one of {', '.join(ESTIMATORS)}")
         if self.learns not in LEARNS:
             raise UsageError("Nothing there that learns", got=repr(self.learns), wanted=f"one of {', '.join(LEARNS)}")
-        if not (0 <= self.enlarged < 1 and 0 <= self.zoomed <= 1 and 0 <= self.leaves <= 1):
+        shares = {key: getattr(self, key) for key in ("grained", "leaves", "enlarged", "zoomed")}
+        if not all(0 <= share <= 1 for share in shares.values()) or self.enlarged == 1:
             raise UsageError(
-                "There are no such shares",
-                got=f"leaves {self.leaves}, enlarged {self.enlarged}, zoomed {self.zoomed}",
-                wanted="enlarged from 0 to under 1, leaves and zoomed from 0 to 1",
-            )
+                "There are no such shares", got=", ".join(f"{key} {share}" for key, share in shares.items()),
+                wanted="each from 0 to 1, and enlarged under 1",
+            )  # fmt: skip
         if self.floor <= 0:
             raise UsageError("The floor is above 0", got=str(self.floor))
         if self.cleaned not in (0, 1):

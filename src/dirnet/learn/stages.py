@@ -64,6 +64,7 @@ class Stage(nn.Module):
         views = make_views(
             scenes.pictures[own], recipe.suite, scenes.names[own],
             views=recipe.views, size=recipe.crop // zoom, matched=bool(recipe.matched), randomised=recipe.randomised,
+            grained=recipe.grained,
         )  # fmt: skip
         return views if zoom == 1 else enlarge(views, zoom)
 

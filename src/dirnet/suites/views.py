@@ -12,6 +12,7 @@ from dirnet.errors import UsageError
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams
 from dirnet.suites.draw import draw_for_training
+from dirnet.suites.grain import add_grain
 from dirnet.suites.randomise import randomise
 from dirnet.suites.suites import Suite
 
@@ -43,6 +44,7 @@ def make_views(
     size: int,
     matched: bool,
     randomised: float = 0.0,
+    grained: float = 0.0,
     seed: int = 0,
 ) -> Views:
     """Photograph scenes (B, 3, H, W) `views` times each, every exposure with settings and noise of its own.
@@ -50,7 +52,8 @@ def make_views(
     Crops of `size` are offset independently in steps of `STEP` pixels, so that neither position, nor the phase of the
     networks' 8-pixel grid, nor that of the JPEG blocks ties two views. matched: every second scene
     takes the settings of the one before it (with noise of its own), which gives negatives that differ in the scene
-    alone. randomised: the share of exposures that `randomise` changes.
+    alone. randomised: the share of exposures that `randomise` changes; grained: the share in which nothing is wrong but
+    grain of no camera in particular.
     """
     if min(scenes.shape[-2:]) < size:
         sides = " x ".join(map(str, scenes.shape[-2:]))
@@ -73,9 +76,11 @@ def make_views(
     params = params.to(str(clean.device))
     degraded = degrade(clean, params, exact_jpeg=False)
     ideal = degrade(clean, params.tone_only())
+    keys = [f"{seed}/{name}/{view}" for name in names for view in range(views)]
     if randomised:
-        keys = [f"{seed}/{name}/{view}" for name in names for view in range(views)]
         degraded = randomise(degraded, ideal, keys, randomised)
+    if grained:
+        degraded = add_grain(degraded, ideal, keys, grained)
     shape = (len(names), views)
     degraded, clean, ideal = (pictures.unflatten(0, shape) for pictures in (degraded, clean, ideal))
     return Views(degraded, clean, ideal, params, torch.tensor(offsets).unflatten(0, shape))
