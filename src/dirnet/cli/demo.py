@@ -88,6 +88,7 @@ def _people(log: Path, inputs: Sequence[Input], context: dict[str, Any]) -> list
     showcase = Showcase(log.with_suffix(".pictures"), metric="mask_ap")
     folder = log.with_suffix(".detections")
     folder.mkdir(exist_ok=True)
+    context = context | {"network": SEGMENTER, "annotations": TRUTH}
     try:
         network, spec = load_network(SEGMENTER)
         detectors = {BARE: partial(detect, network, spec), DEFAULT: partial(detect, attach(network, DEFAULT), spec)}
@@ -97,7 +98,7 @@ def _people(log: Path, inputs: Sequence[Input], context: dict[str, Any]) -> list
             for severity in SEVERITIES:
                 records += measure(
                     truth, detectors, task="segment", suite="seen", severity=severity, seed=0, folder=folder,
-                    showcase=showcase, context=context | {"network": SEGMENTER, "annotations": TRUTH}, on_picture=advance,
+                    showcase=showcase, context=context, on_picture=advance,
                 )  # fmt: skip
     except DirnetError as error:
         say(f"People are not looked for: {error}")

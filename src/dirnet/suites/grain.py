@@ -1,4 +1,4 @@
-"""Grain of no camera in particular: noise of any strength, fineness and colour, on a picture that is otherwise right."""
+"""Grain of no camera in particular: noise of any strength, fineness and colour on pictures that are otherwise right."""
 
 from __future__ import annotations
 
