@@ -109,7 +109,7 @@ def test_the_record_and_the_raw_give_the_picture_again(dirnet: Dirnet, folder: P
     }
     path = folder / "below" / record["input"]
     exposure = read_raw(path)
-    again = as_picture(developed_by(exposure, ISPParams.from_settings([record["params"]])), exposure, path)
+    again = as_picture(developed_by(exposure, ISPParams.from_settings([record["params"]])), exposure.orientation, path)
     np.testing.assert_allclose(read_picture(tmp_path / "a" / record["output"]).pixels, again.pixels, atol=0.51 / 65535)
 
 

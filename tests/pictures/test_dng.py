@@ -15,6 +15,7 @@ from dirnet.pictures.dng import write_dng
 from dirnet.pictures.exif import exif_of_tiff, parse_exif, reset_orientation
 from dirnet.pictures.picture import Picture
 from dirnet.pictures.raw import read_raw
+from dirnet.pictures.read import read_picture
 from dirnet.pictures.write import write_picture
 
 
@@ -162,3 +163,8 @@ def test_a_finished_picture_as_linear_dng_develops_to_itself(tmp_path):
     notes = parse_exif(exif_of_tiff(tmp_path / "a.dng"))
     assert (notes[0x010F], notes[0x8769][0x8827]) == ("Maker", 400)
     assert xmp_of_tiff(tmp_path / "a.dng") == xmp_packet(1)
+    again = read_picture(tmp_path / "a.dng")
+    assert again.depth == 16
+    np.testing.assert_allclose(again.pixels, pixels, atol=0.001)  # the curve is steep in the dark, 16 bits or not
+    with pytest.raises(PictureError, match="already demosaiced"):
+        read_raw(tmp_path / "a.dng")

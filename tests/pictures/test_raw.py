@@ -52,7 +52,7 @@ def test_what_is_developed_is_what_libraw_makes_of_it(name):
     path = camera_file(name)
     exposure = read_raw(path)
     settings = ISPParams.from_settings([as_shot(exposure) | {"demosaic": "bilinear"}])
-    ours = as_picture(develop(exposure, settings), exposure, path).pixels
+    ours = as_picture(develop(exposure, settings), exposure.orientation, path).pixels
     with rawpy.imread(str(path)) as raw:
         theirs = raw.postprocess(
             use_camera_wb=True,
@@ -72,7 +72,7 @@ def test_a_picture_of_it_is_upright_and_knows_its_camera(tmp_path):
     write_dng(path, mosaic(orientation=6))
     exposure = read_raw(path)
     developed = torch.rand(1, 3, *exposure.samples.shape)
-    picture = as_picture(developed, exposure, path)
+    picture = as_picture(developed, exposure.orientation, path)
     np.testing.assert_array_equal(picture.pixels, np.rot90(developed[0].permute(1, 2, 0).numpy(), -1))
     assert (picture.depth, picture.source) == (16, path)
     assert parse_exif(picture.exif)[272] == "Test One"

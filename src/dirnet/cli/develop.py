@@ -143,7 +143,7 @@ def _develop_one(
         _spoil(settings, item, **spoiling)
     params = ISPParams.from_settings([settings | chosen])
     with torch.inference_mode():
-        write_picture(path, as_picture(develop(exposure, params), exposure, item.path), force=force)
+        write_picture(path, as_picture(develop(exposure, params), exposure.orientation, item.path), force=force)
     return params.to_settings()[0]
 
 

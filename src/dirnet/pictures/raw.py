@@ -12,6 +12,7 @@ import torch
 from dirnet.errors import PictureError
 from dirnet.isp.color import SRGB_TO_XYZ
 from dirnet.isp.sensor_data import CFA_PATTERNS, Mosaic
+from dirnet.isp.tone import srgb_encode
 from dirnet.pictures.codecs import failures_as, photo_library
 from dirnet.pictures.deep import check_size, xmp_of_tiff
 from dirnet.pictures.exif import exif_of_tiff, reset_xmp_orientation, turn_upright
@@ -52,6 +53,26 @@ def read_raw(path: Path, *, max_pixels: int = 256_000_000) -> Mosaic:
             daylight=daylight,
             orientation=_FLIP_TO_EXIF[raw.sizes.flip & 7],
         )
+
+
+def read_linear(path: Path, *, max_pixels: int = 256_000_000) -> Picture | None:
+    """A RAW that was demosaiced before it was written (linear DNG), as a Picture of 16 bits; None where it was not.
+
+    White balance as shot, the file's colour matrix, the sRGB curve, and nothing more; not turned. What is brighter than
+    white in one colour alone is cut at the same light in all. PictureError for a broken file, or a larger one.
+    """
+    rawpy = photo_library("rawpy")
+    with failures_as(f"Cannot read {path}"), rawpy.imread(str(path)) as raw:
+        check_size(path, raw.sizes.raw_width, raw.sizes.raw_height, max_pixels)
+        if raw.raw_type != rawpy.RawType.Stack:
+            return None
+        black, white = np.array(raw.black_level_per_channel[:3], np.float32), np.float32(raw.white_level)
+        light = torch.from_numpy((raw.raw_image_visible[..., :3] - black) / (white - black))
+        gains = _gains(raw.camera_whitebalance)
+        gains = torch.ones(3) if gains is None else gains / gains.min().clamp(max=1)
+        light = (light * gains).clamp(0, 1) @ _ccm(path, raw, _notes(path).matrix).T
+        developed = srgb_encode(light.clamp(0, 1)).permute(2, 0, 1)[None]
+        return as_picture(developed, _FLIP_TO_EXIF[raw.sizes.flip & 7], path)
 
 
 def _bayer(path: Path, raw: Any) -> tuple[str, np.ndarray]:
@@ -143,8 +164,8 @@ def _noted_matrix(rationals: Sequence[int] | None) -> np.ndarray | None:
     return numbers[:, 1:, 0] / numbers[:, 1:, 1]
 
 
-def as_picture(developed: torch.Tensor, exposure: Mosaic, path: Path) -> Picture:
+def as_picture(developed: torch.Tensor, orientation: int, path: Path) -> Picture:
     """What was developed (1, 3, H, W) from the RAW file at `path`, upright, as a Picture of 16 bits with its notes."""
-    pixels = turn_upright(developed.detach()[0].permute(1, 2, 0).float().cpu().numpy(), exposure.orientation)
+    pixels = turn_upright(developed.detach()[0].permute(1, 2, 0).float().cpu().numpy(), orientation)
     xmp = reset_xmp_orientation(xmp_of_tiff(path) or b"") or None
     return Picture(np.ascontiguousarray(pixels), depth=16, exif=exif_of_tiff(path), xmp=xmp, source=path)

@@ -81,11 +81,17 @@ def _is_raw(path: Path, head: bytes) -> bool:
 
 def _read_developed(path: Path, max_pixels: int) -> Picture:
     from dirnet.isp.develop import develop
-    from dirnet.pictures.raw import as_picture, read_raw
+    from dirnet.pictures.raw import as_picture, read_linear, read_raw
 
-    exposure = read_raw(path, max_pixels=max_pixels)
+    try:
+        exposure = read_raw(path, max_pixels=max_pixels)
+    except PictureError:
+        linear = read_linear(path, max_pixels=max_pixels)
+        if linear is None:
+            raise
+        return linear
     with torch.no_grad():
-        return as_picture(develop(exposure), exposure, path)
+        return as_picture(develop(exposure), exposure.orientation, path)
 
 
 def _read_with_pillow(path: Path, head: bytes, max_pixels: int) -> Picture:
