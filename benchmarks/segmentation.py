@@ -2,17 +2,17 @@
 
     .venv/bin/python benchmarks/segmentation.py [NAME ...] [--seeds 0] [--max-time 170m]
 
-The segmenter is the shipped one, on person_dev, through the rows of benchmarks/detection.py. Remedies:
+The segmenter is the shipped one, on person_dev, through `ROWS`. Remedies:
 
-- `restored`: tiny-proof restores the whole picture before the segmenter is given it; `dncnn`: DnCNN-blind does;
-- `attached`: tiny-proof in front of the segmenter, as it is;
+- `attached`: tiny-proof in front of the segmenter, as it is, which restores every picture before it is looked at;
+- `dncnn`: DnCNN-blind does;
 - `label-free`: recipe attach, from tiny-proof, in front of the frozen segmenter: on photos_train, photos_unlabelled and
   person_train, without their labels;
 - `joint`: recipe joint, from tiny-proof, the segmenter frozen: on person_train, with labels;
 - `fine-tuned`: the segmenter itself refined on person_train, spoiled and clean, with labels and without an attachment;
 - `joint-both`: attachment and segmenter refined together.
 
-All but the first two begin from the same weights and take the same steps (`STEPS`), of four photographs each with
+Those that are trained begin from the same weights and take the same steps (`STEPS`), of four photographs each with
 labels, of one without. The records go to results/segmentation/NAME-SEED.jsonl; what stands there is not done again, and
 a run that was stopped goes on. Ends by writing results/segmentation.json, as benchmarks/detection.py writes its own.
 """
@@ -26,7 +26,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from detection import AS_THEY_ARE, DATA, ROWS, remedy, summarise
+from detection import DATA, remedy, summarise
 from safetensors.torch import load_file
 from torch import nn
 
@@ -46,6 +46,11 @@ from dirnet.tasks.recognise import Recognition
 from dirnet.tasks.spec import Spec
 
 STEPS = 300
+ROWS = (
+    ("clean", 0), ("seen", 3), ("seen", 5), ("unseen-val", 5), ("unseen-severity", 3), ("unseen-test", 5),
+    ("compound", 3),
+)  # fmt: skip
+AS_THEY_ARE = ("attached", "dncnn")
 WITH_LABELS = {"joint": "attachment", "fine-tuned": "network", "joint-both": "both"}  # what learns
 TRAINED = ("label-free", *WITH_LABELS)
 HERE = Path(__file__).parent

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dirnet.errors import DirnetError
-from dirnet.judge.coco import Annotations, annotate, only, read_annotations, result_rows, write_results
+from dirnet.judge.coco import Annotations, only, read_annotations, result_rows, write_results
 from dirnet.judge.precision import average_precision
 from dirnet.tasks.detect import Detections
 
@@ -206,16 +206,3 @@ def test_of_some_pictures_only_their_own_annotations_are_kept(tmp_path: Path) ->
     assert [row["id"] for row in part.table["images"]] == [8]
     assert [row["image_id"] for row in part.table["annotations"]] == [8]
     assert len(part.table["categories"]) == len(data.table["categories"]) == 2
-
-
-def test_what_was_found_for_sure_is_as_if_it_were_annotated(tmp_path: Path) -> None:
-    whole = torch.from_numpy(mask())[None].bool()
-    boxes, masks = torch.tensor([[5.0, 5, 25, 25]]).repeat(2, 1), whole.repeat(2, 1, 1)
-    seen = Detections(boxes, torch.tensor([0.8, 0.4]), torch.tensor([3, 3]), masks)
-    data = annotate([tmp_path / "a.png", tmp_path / "b.png"], [seen, found(score=0.2, masks=whole)], {3: "square"})
-    assert data.pictures == {1: tmp_path / "a.png", 2: tmp_path / "b.png"}
-    assert [row["image_id"] for row in data.table["annotations"]] == [1]
-    assert data.table["categories"] == [{"id": 3, "name": "square"}]
-    rows = result_rows(1, seen)
-    assert average_precision(data, rows, "segm")["ap"] == pytest.approx(1)
-    assert average_precision(data, [], "segm")["ap"] == 0

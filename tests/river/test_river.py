@@ -70,6 +70,10 @@ def test_a_report_of_the_demo_is_whole(tmp_path: Path) -> None:
     }
     for severity in (1, 3, 5):
         assert rows["seen", severity, "tiny-proof"] > rows["seen", severity, "input"]
+    precision = {(r.severity, r.model): r.value for r in read_records(tmp_path / "people.jsonl") if r.metric == "ap50"}
+    assert precision.keys() == {(severity, model) for severity in (1, 3, 5) for model in ("input", "tiny-proof")}
+    assert precision[1, "input"] > 0.5  # the one that was outlined is found, and hardly anybody else
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "tiny-proof" in page
+    assert "with DiR" in page
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from dirnet.cli.common import progress, say
 
-if TYPE_CHECKING:
-    from dirnet.pictures.folders import Input
-
 SEVERITIES = (1, 3, 5)
-PEOPLE = ("astronaut",)  # the photographs that show any
-SEGMENTER = "person-segmenter"
-TRUTH = "what the network finds in the clean photograph"
+SEGMENTER, PEOPLE = "person-segmenter", "people.json"  # of the samples, outlined by hand
 
 
 def demo(out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("demo")) -> None:
@@ -58,7 +52,7 @@ def demo(out: Annotated[Path, typer.Option("--out", help="Folder for the results
                 )  # fmt: skip
         write_records(log, records)
         showcase.finish()
-        people = _people(out / "people.jsonl", [item for item in inputs if item.path.stem in PEOPLE], context)
+        people = _people(out / "people.jsonl", samples, context)
     write_report([log, *people], page, title="dirnet demo")
     for suite, severity in rows[:-1]:
         before, after = (r.value for r in records if (r.metric, r.suite, r.severity) == ("psnr", suite, severity))
@@ -67,15 +61,15 @@ def demo(out: Annotated[Path, typer.Option("--out", help="Folder for the results
     print(page.resolve())
 
 
-def _people(log: Path, inputs: Sequence[Input], context: dict[str, Any]) -> list[Path]:
-    """The records of a segmenter on photographs of people, bare and with DiR in front of it; judged by what it finds
-    in them when they are clean. None, and a sentence, where the libraries for it are missing.
+def _people(log: Path, samples: Path, context: dict[str, Any]) -> list[Path]:
+    """The records of a segmenter on the photographs of people, bare and with DiR in front of it.
+
+    None, and a sentence, where the libraries for it are missing.
     """
     from functools import partial
 
     from dirnet.errors import DirnetError
-    from dirnet.judge.coco import annotate
-    from dirnet.judge.evaluate import degraded_pairs
+    from dirnet.judge.coco import read_annotations
     from dirnet.judge.recognise import BARE, measure
     from dirnet.judge.records import Record, write_records
     from dirnet.judge.showcase import Showcase
@@ -88,13 +82,12 @@ def _people(log: Path, inputs: Sequence[Input], context: dict[str, Any]) -> list
     showcase = Showcase(log.with_suffix(".pictures"), metric="mask_ap")
     folder = log.with_suffix(".detections")
     folder.mkdir(exist_ok=True)
-    context = context | {"network": SEGMENTER, "annotations": TRUTH}
+    context = context | {"network": SEGMENTER, "annotations": PEOPLE}
     try:
         network, spec = load_network(SEGMENTER)
         detectors = {BARE: partial(detect, network, spec), DEFAULT: partial(detect, attach(network, DEFAULT), spec)}
-        found = [detectors[BARE]([pair.clean])[0] for pair in degraded_pairs(inputs, "clean", 0, seed=0)]
-        truth = annotate([item.path for item in inputs], found, {1: "person"})
-        with progress("looking for people", len(SEVERITIES) * len(inputs)) as advance:
+        truth = read_annotations(samples / PEOPLE, samples)
+        with progress("looking for people", len(SEVERITIES) * len(truth.pictures)) as advance:
             for severity in SEVERITIES:
                 records += measure(
                     truth, detectors, task="segment", suite="seen", severity=severity, seed=0, folder=folder,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from dirnet.judge.masks import Code, encode, import_faster_coco_eval, is_number,
 from dirnet.tasks.detect import Detections
 
 Row = dict[str, Any]
-SURE = 0.5  # the score from which what was found is taken for what is there
 
 
 @dataclass(frozen=True)
@@ -61,26 +60,6 @@ def read_annotations(file: Path, images: Path, *, masks: bool = True) -> Annotat
         {"images": list(kept.values()), "annotations": annotations, "categories": list(categories.values())},
         notes,
     )
-
-
-def annotate(pictures: Sequence[Path], found: Sequence[Detections], names: Mapping[int, str]) -> Annotations:
-    """What a segmenter found in pictures, with a score of `SURE` or more, taken for what is in them.
-
-    names: of the categories, by id. What is measured by it is agreement, such as with what was found when nothing was
-    spoiled.
-    """
-    table: dict[str, list[Row]] = {
-        "images": [], "annotations": [], "categories": [{"id": key, "name": name} for key, name in names.items()]
-    }  # fmt: skip
-    for key, (path, one) in enumerate(zip(pictures, found, strict=True), 1):
-        assert one.masks is not None
-        height, width = one.masks.shape[1:]
-        table["images"].append({"id": key, "file_name": path.name, "height": height, "width": width})
-        for row in result_rows(key, one):
-            if row["score"] >= SURE:
-                number = len(table["annotations"]) + 1
-                table["annotations"].append(_cleaned(row, number, row["segmentation"]))
-    return Annotations(dict(enumerate(pictures, 1)), table, [])
 
 
 def only(annotations: Annotations, images: Collection[int]) -> Annotations:
