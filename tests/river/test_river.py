@@ -1,5 +1,6 @@
 """From end to end: what the first screen of the README promises."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -36,16 +37,24 @@ def test_the_readme_names_the_two_commands() -> None:
     assert "./run test" in first_screen
 
 
-@pytest.mark.parametrize("name", ["tiny-proof"])
-def test_shipped_weights_are_small_whole_and_described(name: str) -> None:
+@pytest.mark.parametrize(("name", "suite"), [("tiny-proof", "seen"), ("tiny", "everyday+wide")])
+def test_shipped_weights_are_small_whole_and_described(name: str, suite: str) -> None:
     assert name in shipped_weights()
     zoo = Path(dirnet.__file__).parent / "zoo"
     assert (zoo / f"{name}.safetensors").stat().st_size < 0.55 * 2**20
     loaded = load(name)
-    assert loaded.card["suite"] == "seen"
+    assert loaded.card["suite"] == suite
     assert loaded.card["finished"]
     card = (zoo / f"{name}.md").read_text(encoding="utf-8")
-    for word in (loaded.sha256, "BSDS500", "seen", "LICENSE-WEIGHTS"):
+    for word in (loaded.sha256, "BSDS500", suite.split("+")[0], "LICENSE-WEIGHTS"):
+        assert word in card
+
+
+def test_the_segmenter_is_small_whole_and_described() -> None:
+    network = Path(dirnet.__file__).parent / "zoo" / "networks" / "person-segmenter.safetensors"
+    assert network.stat().st_size < 5 << 20
+    card = network.with_suffix(".md").read_text(encoding="utf-8")
+    for word in (hashlib.sha256(network.read_bytes()).hexdigest(), "MobileNetV2", "Penn-Fudan", "LICENSE-WEIGHTS"):
         assert word in card
 
 
@@ -69,11 +78,11 @@ def test_a_report_of_the_demo_is_whole(tmp_path: Path) -> None:
         (r.suite, r.severity, r.model): r.value for r in read_records(tmp_path / "records.jsonl") if r.metric == "psnr"
     }
     for severity in (1, 3, 5):
-        assert rows["seen", severity, "tiny-proof"] > rows["seen", severity, "input"]
+        assert rows["seen", severity, "tiny"] > rows["seen", severity, "input"]
     precision = {(r.severity, r.model): r.value for r in read_records(tmp_path / "people.jsonl") if r.metric == "ap50"}
-    assert precision.keys() == {(severity, model) for severity in (1, 3, 5) for model in ("input", "tiny-proof")}
+    assert precision.keys() == {(severity, model) for severity in (1, 3, 5) for model in ("input", "tiny")}
     assert precision[1, "input"] > 0.5  # the one that was outlined is found, and hardly anybody else
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "tiny-proof" in page
+    assert "tiny" in page
     assert "with DiR" in page
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
