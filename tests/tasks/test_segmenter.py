@@ -30,11 +30,12 @@ def test_folded_features_are_those_of_imagenet(imagenet: torch.nn.Module) -> Non
     begin_from_imagenet(network, {k: v for k, v in imagenet.state_dict().items() if "num_batches" not in k})
     image = torch.rand(1, 3, 64, 64)
     theirs, ours = image, image
+    layers = list(network.backbone.body.values())  # type: ignore[union-attr]
+    assert len(layers) == max(TAPS) + 1
     with torch.no_grad():
-        for block, layer in enumerate(network.backbone.body.values()):  # type: ignore[union-attr]
+        for block, layer in enumerate(layers):
             theirs, ours = imagenet.features[block](theirs), layer(ours)  # type: ignore[index]
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-    assert block == max(TAPS)
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in network.backbone.body.modules())  # type: ignore[union-attr]
 
 

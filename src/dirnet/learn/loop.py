@@ -275,7 +275,9 @@ def _part(name: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def _check_stages(stages: Sequence[str], start: Start | None) -> None:
     """UsageError where a stage asks for what there is not."""
-    without = dict.fromkeys(OF_PICTURES, "Inside a network") if isinstance(start, Inside) else {}
+    without: dict[str, str] = {}
+    if isinstance(start, Inside):
+        without = dict.fromkeys(OF_PICTURES, "Inside a network")
     if isinstance(start, Attached):
         without = {stage: "Where labels are learned from" for stage in STAGES if stage != "joint"}
     else:
