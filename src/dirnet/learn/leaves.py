@@ -16,8 +16,8 @@ def dead_leaves(size: int, generator: torch.Generator) -> torch.Tensor:
     """A scene (3, size, size) in 0..1: shaded discs of random size and colour, one over the other, on a slope.
 
     Radii are as of dead leaves (Lee, Mumford and Huang, Occlusion models for natural images, IJCV 41, 2001): their
-    density falls with the cube of the radius. Networks that restore can be taught by such scenes (R. Achddou et al.,
-    2021); here they stand for what photographs of few pixels lack: surfaces with nothing on them, in and out of focus.
+    density falls with the cube of the radius. They stand for what photographs of few pixels lack: surfaces with nothing
+    on them, in and out of focus.
     """
 
     def draw(*shape: int) -> torch.Tensor:
