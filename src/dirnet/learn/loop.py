@@ -225,12 +225,10 @@ class _Run:
             "torch": torch.__version__, **self.data,
         }  # fmt: skip
         weights, network = self.out / "weights.safetensors", self.out / "network.safetensors"
-        joint = isinstance(self.model, Attached)
-        learns = self.recipe.learns if joint else ""
+        learns = self.recipe.learns if isinstance(self.model, Attached) else ""
         if self.writes and learns != "network":
-            save_weights(
-                weights, self.recipe.preset, _part("attachment", self.average) if joint else self.average, card
-            )
+            state = _part("attachment", self.average) if learns else self.average
+            save_weights(weights, self.recipe.preset, state, card)
         if self.writes and learns in ("network", "both"):
             save_network(network, _part("network", self.average))
         self.accelerator.wait_for_everyone()
