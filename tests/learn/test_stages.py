@@ -18,7 +18,6 @@ from dirnet.learn.losses import _shared_region
 from dirnet.learn.recipe import ESTIMATORS, Recipe, load_recipe
 from dirnet.learn.stages import (
     STAGE_CLASSES,
-    STAGES,
     RefinementStage,
     Stage,
 )
@@ -33,7 +32,7 @@ from dirnet.tasks.restore import Restoration
 CROP = 48
 EVERYTHING = ["information=0.05", "independence=0.01"]  # tiny-proof leaves these two to stage 1
 RECIPE = load_recipe("tiny-proof", [f"crop={CROP}", "batch=8", "places=9", "sheets=4", *EVERYTHING])
-LEARNS = {
+LEARNS = {  # stage by stage; of the one with labels, tests/learn/test_joint.py
     "tone": {"tone"},
     "information": {"encoder", "critic"},
     "reference": {"reference", "decoder"},
@@ -66,7 +65,7 @@ def parts(stage: Stage) -> dict[str, torch.nn.Module]:
     return {**dict(stage.model.named_children()), "critic": stage.critic}
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", LEARNS)
 def test_a_stage_trains_its_own_parts_and_no_others(name: str, recipe: Recipe, looked_at: Scenes) -> None:
     stage = begin(name, recipe)
     with torch.no_grad():  # past the zero-initialised layers, which let no gradient through
@@ -86,13 +85,13 @@ def test_a_stage_trains_its_own_parts_and_no_others(name: str, recipe: Recipe, l
 
 def test_what_learns_does_not_depend_on_the_stage_before(recipe: Recipe) -> None:
     model, critic = DiR("tiny"), Critic(16)
-    for name in (*STAGES, *STAGES[::-1]):
+    for name in (*LEARNS, *reversed(LEARNS)):
         stage = STAGE_CLASSES[name](recipe, model, critic, Restoration())
         learning = {part for part, network in parts(stage).items() if next(network.parameters()).requires_grad}
         assert learning == LEARNS[name]
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", LEARNS)
 def test_losses_go_down_on_the_same_scenes(name: str, recipe: Recipe, looked_at: Scenes) -> None:
     stage = begin(name, recipe)
     optimizer = torch.optim.AdamW([p for p in stage.parameters() if p.requires_grad], lr=1e-3)
@@ -113,7 +112,7 @@ def figures(stage: Stage, scenes: Scenes) -> dict[str, float]:
     return {name: float(loss) for name, loss in stage.eval()(scenes).items()}
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", LEARNS)
 def test_a_step_is_a_function_of_weights_and_scenes(name: str, recipe: Recipe, looked_at: Scenes) -> None:
     stages = [begin(name, recipe).eval() for _ in range(3)]  # without dropout, for which the loop sets a seed
     first = stages[0](looked_at)
