@@ -37,17 +37,17 @@ from denoisers import denoisers
 from torch import nn
 
 from dirnet.cli.common import seconds
-from dirnet.judge.coco import read_annotations
-from dirnet.judge.recognise import BARE, Detector, measure
+from dirnet.judge.coco import Annotations, read_annotations
+from dirnet.judge.recognise import BARE, PRECISION, Detector, Recognition, measure
 from dirnet.judge.records import Record, read_records, write_records
 from dirnet.learn.data import ROOM, Photographs
 from dirnet.learn.loop import train
 from dirnet.learn.recipe import load_recipe
 from dirnet.nets.weights import load
+from dirnet.tasks import recognise
 from dirnet.tasks.attach import attach
 from dirnet.tasks.detect import Detections, detect
 from dirnet.tasks.networks import load_network
-from dirnet.tasks.recognise import Recognition
 from dirnet.tasks.restore import restore
 from dirnet.tasks.spec import Spec
 
@@ -90,8 +90,9 @@ def trained(name: str, seed: int, steps: int, network: nn.Module, spec: Spec, de
     start = load(str(RESTORERS / f"{beginning}-{seed}" / "weights.safetensors"))
     recipe = load_recipe("attach", [*changes, f"refinement_steps={steps}"])
     folders = [DATA / folder for folder in ("photos_train", "photos_unlabelled", "person_train")]
+    photographs, task = Photographs(folders, smallest=recipe.crop + ROOM), recognise.Recognition(network, spec)
     outcome = train(
-        recipe, Photographs(folders, smallest=recipe.crop + ROOM), Recognition(network, spec), RUNS / f"{name}-{seed}",
+        recipe, photographs, task, RUNS / f"{name}-{seed}",
         start=start.model, began_from=start.sha256, seed=seed, resume=True, max_time=deadline - time.monotonic(),
     )  # fmt: skip
     return str(outcome.weights) if outcome.finished else None
@@ -101,15 +102,31 @@ def run(name: str, seed: int, attachment: str | None, network: nn.Module, spec: 
     """Measure one remedy, and the bare detector beside it, through every row."""
     truth = read_annotations(COCO / "instances.json", COCO / "images")
     detectors = {BARE: partial(detect, network, spec), name: remedy(name, network, spec, attachment)}
-    records: list[Record] = []
-    for suite, severity in ROWS:
-        found = measure(
-            truth, detectors, task="detect", suite=suite, severity=severity, seed=0,
-            folder=RUNS / "detections", context={"training_seed": seed},
-        )  # fmt: skip
-        records += [dataclasses.replace(record, pictures=[]) for record in found if record.metric == "ap"]
-        print(f"{name}, seed {seed}, {suite} {severity}: {[round(r.value, 3) for r in found[::2]]}", file=sys.stderr)
+    records = through(ROWS, truth, detectors, task="detect", seed=seed, folder=RUNS / "detections")
     write_records(RESULTS / f"{name}-{seed}.jsonl", records)
+
+
+def through(
+    rows: Sequence[tuple[str, int]],
+    truth: Annotations,
+    detectors: dict[str, Detector],
+    *,
+    task: Recognition,
+    seed: int,
+    folder: Path,
+) -> list[Record]:
+    """The precision that the task is about, of each detector through each row; seed: that they were trained with."""
+    records: list[Record] = []
+    for suite, severity in rows:
+        found = measure(
+            truth, detectors, task=task, suite=suite, severity=severity, seed=0,
+            folder=folder, context={"training_seed": seed},
+        )  # fmt: skip
+        kept = [dataclasses.replace(record, pictures=[]) for record in found if record.metric == PRECISION[task]]
+        told = ", ".join(f"{record.model} {record.value:.3f}" for record in kept)
+        print(f"seed {seed}, {suite} {severity}: {told}", file=sys.stderr)
+        records += kept
+    return records
 
 
 def summarise(results: Path) -> dict[str, dict[str, dict[str, object]]]:

@@ -18,7 +18,6 @@ a run that was stopped goes on. Ends by writing results/segmentation.json, as be
 """
 
 import argparse
-import dataclasses
 import itertools
 import json
 import sys
@@ -26,14 +25,14 @@ import time
 from functools import partial
 from pathlib import Path
 
-from detection import DATA, remedy, summarise
+from detection import DATA, remedy, summarise, through
 from safetensors.torch import load_file
 from torch import nn
 
 from dirnet.cli.common import seconds
 from dirnet.judge.coco import read_annotations
-from dirnet.judge.recognise import BARE, Detector, measure
-from dirnet.judge.records import Record, write_records
+from dirnet.judge.recognise import BARE, Detector
+from dirnet.judge.records import write_records
 from dirnet.learn.annotated import AnnotatedPhotographs
 from dirnet.learn.data import ROOM, Photographs
 from dirnet.learn.loop import train
@@ -86,15 +85,7 @@ def trained(name: str, seed: int, network: nn.Module, spec: Spec, deadline: floa
 def run(name: str, seed: int, detectors: dict[str, Detector]) -> None:
     """Measure one remedy, and the bare segmenter beside it, through every row."""
     truth = read_annotations(DEV / "instances.json", DEV / "images")
-    records: list[Record] = []
-    for suite, severity in ROWS:
-        found = measure(
-            truth, detectors, task="segment", suite=suite, severity=severity, seed=0,
-            folder=RUNS / "detections", context={"training_seed": seed},
-        )  # fmt: skip
-        kept = [dataclasses.replace(record, pictures=[]) for record in found if record.metric == "mask_ap"]
-        print(f"{name}, seed {seed}, {suite} {severity}: {[round(r.value, 3) for r in kept]}", file=sys.stderr)
-        records += kept
+    records = through(ROWS, truth, detectors, task="segment", seed=seed, folder=RUNS / "detections")
     write_records(RESULTS / f"{name}-{seed}.jsonl", records)
 
 

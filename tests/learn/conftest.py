@@ -1,13 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
+from dirnet.learn import loop
 from dirnet.learn.data import ROOM, Scenes
 
 CROP = 48
+
+
+@pytest.fixture(scope="module")
+def quick_loop() -> Iterator[None]:
+    """One thread, and a line in the log for every step."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "use_all_cores", lambda: None)
+        patch.setattr(loop, "LOG_EVERY_STEPS", 1)
+        yield
 
 
 @pytest.fixture

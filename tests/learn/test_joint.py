@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dirnet.errors import UsageError
-from dirnet.learn import loop
 from dirnet.learn.annotated import AnnotatedPhotographs
 from dirnet.learn.loop import train
 from dirnet.learn.recipe import Recipe, load_recipe
@@ -28,6 +26,7 @@ from dirnet.tasks.recognise import Recognition
 from dirnet.tasks.spec import Spec
 
 pytest.importorskip("faster_coco_eval")
+pytestmark = pytest.mark.usefixtures("quick_loop")
 
 SPEC = Spec("torchvision-detection", fit="own", features=("body",))
 RECIPE = load_recipe("joint", ["joint_steps=3", "batch=2", "warmup=1"])
@@ -52,14 +51,6 @@ class Outlines(nn.Module):
         return {
             "outline": torch.stack([nn.functional.binary_cross_entropy_with_logits(*pair) for pair in pairs]).mean()
         }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "use_all_cores", lambda: None)
-        patch.setattr(loop, "LOG_EVERY_STEPS", 1)
-        yield
 
 
 @pytest.fixture(scope="module")

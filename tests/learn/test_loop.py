@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ from dirnet.nets.weights import load
 from dirnet.pictures.picture import Picture
 from dirnet.pictures.write import write_picture
 from dirnet.tasks.restore import Restoration
+
+pytestmark = pytest.mark.usefixtures("quick_loop")
 
 STEPS = {"tone": 2, "information": 3, "reference": 3, "refinement": 4}
 RECIPE = replace(
@@ -53,15 +54,6 @@ def die(progress):
 recipe, photographs, out = sys.argv[1:]
 loop.train(load_recipe(recipe), Photographs([Path(photographs)], 80), Restoration(), Path(out), on_step=die)
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    """One thread, and a line in the log for every step."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "use_all_cores", lambda: None)
-        patch.setattr(loop, "LOG_EVERY_STEPS", 1)
-        yield
 
 
 @pytest.fixture(scope="module")
