@@ -3,10 +3,11 @@
     .venv/bin/python benchmarks/ablation.py [NAME ...] [--seeds 0 1 2] [--steps 800] [--max-time 170m]
 
 Trains every variant of `VARIANTS` at every seed on photos_train, in runs/ablation/, and measures it on kodak24, tone
-kept, through `SUITES`; the records go to results/ablation/NAME-SEED.jsonl. What stands there is not done again, and a
-run that was stopped goes on, so the command may be given as often as need be. Ends by writing results/ablation.json:
-the difference of each variant from `canonical`, with a bootstrap interval over seeds and pictures (over pictures alone
-where there is one seed).
+kept, through `SUITES`; dir, canonical and its oracles, which a suite was shown that the others have not seen, through
+`REPORTED` too. The records go to results/ablation/NAME-SEED.jsonl. What stands there is not done again, and a run that
+was stopped goes on, so the command may be given as often as need be. Ends by writing results/ablation.json: of each
+variant, the difference from `canonical`, and what share that is of the lead which that suite's oracle has; each with a
+bootstrap interval over seeds and pictures (over pictures alone where there is one seed).
 """
 
 import argparse
@@ -17,13 +18,14 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dirnet.cli.common import seconds
 from dirnet.judge.evaluate import degraded_pairs, measure
-from dirnet.judge.records import Record, read_records, write_records
-from dirnet.judge.statistics import crossed_interval, paired_interval
+from dirnet.judge.records import read_records, write_records
+from dirnet.judge.statistics import crossed_interval, paired_interval, shares
 from dirnet.learn.budget import budget
 from dirnet.learn.data import ROOM, Photographs
 from dirnet.learn.loop import train
@@ -34,6 +36,7 @@ from dirnet.tasks.restore import Restoration
 
 TASK_ALONE = ["information_steps=0", "reference_steps=0", "content=0"]
 CANONICAL = [*TASK_ALONE, "randomised=0"]
+UNSEEN = ("unseen-val", "unseen-severity", "unseen-test", "compound")
 VARIANTS = {
     "dir": [],
     "canonical": CANONICAL,
@@ -42,7 +45,6 @@ VARIANTS = {
     "canonical-masking": [*CANONICAL, "masking=0.3"],
     "dil": [*CANONICAL, "meta=0.02"],
     "canonical-randomised": TASK_ALONE,
-    "oracle": [*CANONICAL, "suite=seen+unseen-val"],
     "no-content": ["content=0"],
     "no-information": ["information_steps=0"],
     "no-randomisation": ["randomised=0"],
@@ -60,10 +62,12 @@ VARIANTS = {
     "second-refinement": ["preset=tiny-twice"],
     "four-views": ["views=4"],
     "eight-views": ["views=8"],
+    **{f"oracle-{suite}": [*CANONICAL, f"suite=seen+{suite}"] for suite in UNSEEN},
 }
 SUITES = (
     ("clean", 0), ("seen", 3), ("seen", 5), ("unseen-val", 3), ("unseen-val", 5), ("unseen-severity", 3),
 )  # fmt: skip
+REPORTED = (("unseen-test", 3), ("compound", 3))
 METRICS = ("psnr", "psnr_tone")
 HERE = Path(__file__).parent
 RESULTS, RUNS = HERE / "results" / "ablation", HERE.parent / "runs" / "ablation"
@@ -92,48 +96,60 @@ def short(steps: int) -> Recipe:
 
 
 def run(name: str, recipe: Recipe, seed: int, photographs: Photographs, deadline: float) -> bool:
-    """Train and measure one variant; whether it is done."""
-    out = RUNS / f"{name}-{seed}"
+    """Train one variant and measure what is not measured yet; whether it is done."""
+    kept = RESULTS / f"{name}-{seed}.jsonl"
+    records = read_records(kept) if kept.exists() else []
+    measured = {(record.suite, record.severity) for record in records}
+    claimed = name in ("dir", "canonical") or name.startswith("oracle-")
+    missing = [row for row in (*SUITES, *(REPORTED if claimed else ())) if row not in measured]
+    if not missing:
+        return True
     outcome = train(
-        recipe, photographs, Restoration(), out,
+        recipe, photographs, Restoration(), RUNS / f"{name}-{seed}",
         seed=seed, resume=True, max_time=deadline - time.monotonic(), on_step=lambda _: None,
     )  # fmt: skip
     if not outcome.finished:
         return False
     weights, inputs = load(str(outcome.weights)), gather([DATA / "photos_dev" / "kodak24"]).inputs
     context = {"variant": name, "recipe": dataclasses.asdict(recipe), "training_seed": seed}
-    records: list[Record] = []
-    for suite, severity in SUITES:
+    for suite, severity in missing:
         pairs = degraded_pairs(inputs, suite, severity, 0)
-        records += measure(pairs, weights, suite=suite, severity=severity, seed=0, tone="keep", context=context)
-    kept = [record for record in records if record.metric in METRICS and record.model != "input"]
-    write_records(RESULTS / f"{out.name}.jsonl", kept)
+        found = measure(pairs, weights, suite=suite, severity=severity, seed=0, tone="keep", context=context)
+        records += [record for record in found if record.metric in METRICS and record.model != "input"]
+    write_records(kept, records)
     return True
 
 
-def summarise() -> dict[str, dict[str, dict[str, float]]]:
-    """variant -> "suite severity metric" -> mean, and its difference from canonical with an interval."""
-    found: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(dict)
+def estimate(table: np.ndarray) -> dict[str, float]:
+    """Mean of a table (seeds, pictures), and the ends of its interval."""
+    several = len(table) > 1
+    low, high = crossed_interval(table.tolist()) if several else paired_interval(table[0], np.zeros_like(table[0]))
+    return {"mean": round(float(table.mean()), 3), "low": round(low, 3), "high": round(high, 3), "seeds": len(table)}
+
+
+def summarise() -> dict[str, dict[str, dict[str, Any]]]:
+    """variant -> "suite severity metric" -> mean, difference from canonical, share of the oracle's lead."""
+    found: dict[str, dict[str, dict[int, list[float]]]] = defaultdict(lambda: defaultdict(dict))
     for path in sorted(RESULTS.glob("*.jsonl")):
         for record in read_records(path):
             row = f"{record.suite} {record.severity} {record.metric}"
-            found[record.context["variant"], row][record.context["training_seed"]] = record.values
-    table: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
-    for (variant, row), by_seed in found.items():
-        entry = {"mean": round(float(np.mean(list(by_seed.values()))), 3), "seeds": len(by_seed)}
-        canonical = found.get(("canonical", row), {})
-        seeds = sorted(by_seed.keys() & canonical.keys())
-        if seeds and variant != "canonical":
-            ours, theirs = ([values[seed] for seed in seeds] for values in (by_seed, canonical))
-            difference = np.subtract(ours, theirs)
-            several = len(seeds) > 1
-            low, high = crossed_interval(difference.tolist()) if several else paired_interval(ours[0], theirs[0])
-            entry |= {
-                "over canonical": round(float(difference.mean()), 3),
-                "low": round(low, 3),
-                "high": round(high, 3),
-            }
-        table[variant][row] = entry
+            found[row][record.context["variant"]][record.context["training_seed"]] = record.values
+
+    def lead(row: str, name: str, *others: str) -> np.ndarray:
+        """Over canonical, (seeds, pictures), at the seeds that all of these have."""
+        seeds = sorted(set.intersection(*(set(found[row].get(each, {})) for each in (name, "canonical", *others))))
+        return np.array([np.subtract(found[row][name][seed], found[row]["canonical"][seed]) for seed in seeds])
+
+    table: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row, by_variant in found.items():
+        oracle = f"oracle-{row.split()[0]}"
+        for name, by_seed in by_variant.items():
+            table[name][row] = {"mean": round(float(np.mean(list(by_seed.values()))), 3), "seeds": len(by_seed)}
+            if name != "canonical" and len(gained := lead(row, name)):
+                table[name][row]["over canonical"] = estimate(gained)
+            if name not in ("canonical", oracle) and len(gained := lead(row, name, oracle)):
+                share = shares(gained, lead(row, oracle, name))
+                table[name][row]["share of the oracle's lead"] = estimate(share)
     return table
 
 
@@ -149,8 +165,7 @@ def main() -> None:
     photographs = Photographs([DATA / "photos_train"], smallest=base.crop + ROOM)
     RESULTS.mkdir(exist_ok=True)
     for seed, name in itertools.product(given.seeds, given.names or VARIANTS):
-        done = (RESULTS / f"{name}-{seed}.jsonl").exists()
-        if not done and not run(name, equal_budget(base, VARIANTS[name]), seed, photographs, deadline):
+        if not run(name, equal_budget(base, VARIANTS[name]), seed, photographs, deadline):
             sys.exit("Out of time; give the command again to go on.")
         print(f"{name}, seed {seed}: done", file=sys.stderr)
     text = json.dumps(summarise(), indent=2)

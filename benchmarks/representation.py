@@ -39,7 +39,7 @@ from dirnet.errors import DirnetError
 from dirnet.judge.diagnose import diagnose
 from dirnet.judge.look import Scene, read_scene
 from dirnet.judge.records import Record, read_records, write_records
-from dirnet.judge.statistics import crossed_interval, paired_interval
+from dirnet.judge.statistics import crossed_interval, paired_interval, shares
 from dirnet.learn.budget import budget
 from dirnet.learn.data import ROOM, Photographs
 from dirnet.learn.loop import train
@@ -165,15 +165,6 @@ def estimate(table: np.ndarray) -> Estimate:
     return {"mean": round(float(table.mean()), 4), **ends, "seeds": seeds}
 
 
-def share_closed(ours: np.ndarray, untrained: np.ndarray) -> np.ndarray:
-    """Of tables (seeds, pictures), figures whose mean is the share of 1 - untrained that is closed: the ratio of the
-    means, and each figure's influence on it.
-    """
-    gained, left = ours - untrained, 1 - untrained
-    share = gained.mean() / left.mean()
-    return share + (gained - share * left) / left.mean()
-
-
 def claim(sentence: str, suite: str, table: np.ndarray, side: str, bound: float) -> dict[str, object]:
     """What was claimed, what was measured, and whether it holds."""
     found = estimate(table)
@@ -199,8 +190,8 @@ def summarise(found: Found) -> tuple[dict[str, dict[str, dict[str, Estimate]]], 
             table[suite][measure] = entry
         ours, untrained = paired(measures["patch_r1"], "dir", "untrained")
         if len(ours):
-            shares = share_closed(ours, untrained)
-            claims.append(claim("share of the untrained net's R@1 gap closed", suite, shares, "above", CLOSED))
+            closed = shares(ours - untrained, 1 - untrained)
+            claims.append(claim("share of the untrained net's R@1 gap closed", suite, closed, "above", CLOSED))
         for measure, (side, bound, others) in CLAIMS.items():
             for other in others:
                 ours, theirs = paired(measures[measure], "dir", other)

@@ -15,11 +15,13 @@ import pytest
 import torch
 import typer
 from PIL import Image
+from sample_files import matrix_profile
 
 from dirnet.cli import degrade as module
 from dirnet.cli.degrade import degrade
 from dirnet.errors import UsageError
 from dirnet.isp.params import ISPParams
+from dirnet.pictures.read import read_picture
 from dirnet.suites.draw import draw
 from dirnet.suites.suites import SUITES
 
@@ -100,6 +102,20 @@ def test_the_clean_suite_has_one_severity(folder: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in home.iterdir()) == ["params.jsonl", "severity-0", "suite.json"]
     again = Image.open(home / "severity-0" / "a.png")
     assert np.array_equal(np.asarray(again), np.asarray(Image.open(folder / "a.png")))
+
+
+def test_a_picture_of_wider_colours_is_spoiled_and_written_as_srgb(folder: Path, tmp_path: Path) -> None:
+    wide = folder / "a.png"
+    Image.open(wide).save(wide, icc_profile=matrix_profile())
+    assert run(wide, tmp_path / "spoiled", suite="clean") == 0
+    (written,) = (tmp_path / "spoiled").rglob("*.png")
+    with Image.open(written) as spoiled:
+        assert "icc_profile" not in spoiled.info
+        found = torch.from_numpy(np.array(spoiled)).permute(2, 0, 1)
+    expected = read_picture(wide).to_tensor()[0] * 255
+    assert (found - expected).abs().max() < 1.01
+    plain = torch.from_numpy(np.array(Image.open(wide))).permute(2, 0, 1)
+    assert (plain - expected).abs().max() > 3
 
 
 def test_a_suite_that_is_there_is_not_written_over_unasked(folder: Path, tmp_path: Path) -> None:

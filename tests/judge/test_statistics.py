@@ -5,7 +5,7 @@ import pytest
 
 from dirnet.errors import DirnetError
 from dirnet.judge import statistics
-from dirnet.judge.statistics import crossed_interval, paired_interval, redrawn_interval, redraws
+from dirnet.judge.statistics import crossed_interval, paired_interval, redrawn_interval, redraws, shares
 
 
 def figures(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -106,3 +106,14 @@ def test_a_mean_over_redraws_has_the_interval_of_the_paired_bootstrap() -> None:
     interval = redrawn_interval(a[drawn].mean(1), b[drawn].mean(1))
     assert interval == pytest.approx(paired_interval(a, b, resamples=4000, seed=1), abs=0.05)
     assert np.array_equal(redraws(30), redraws(30))
+
+
+def test_a_share_is_the_ratio_of_means_and_its_interval_that_of_resampled_ratios() -> None:
+    random = np.random.default_rng(3)
+    wanted = random.normal(1.0, 0.2, 60)
+    gained = 0.4 * wanted + random.normal(0, 0.3, 60)
+    found = shares(gained, wanted)
+    assert found.mean() == pytest.approx(gained.mean() / wanted.mean())
+    drawn = random.integers(60, size=(4000, 60))
+    oracle = np.quantile(gained[drawn].mean(1) / wanted[drawn].mean(1), [0.025, 0.975])
+    assert paired_interval(found, np.zeros(60), resamples=4000) == pytest.approx(oracle, abs=0.02)

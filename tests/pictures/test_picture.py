@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from sample_files import scene
+from sample_files import DISPLAY_P3, matrix_profile, scene, srgb_profile
 
 from dirnet.pictures.picture import Picture
+from dirnet.pictures.space import space_of
 
 
 def given():
@@ -26,6 +27,24 @@ def test_the_tensor_has_memory_of_its_own():
     before = picture.pixels.copy()
     picture.to_tensor().zero_()
     np.testing.assert_array_equal(picture.pixels, before)
+
+
+def test_a_picture_with_a_profile_of_its_own_is_seen_as_srgb():
+    own = matrix_profile(DISPLAY_P3)
+    wide, space = Picture(scene(dtype=np.float32), depth=16, icc=own, exif=b"Exif\0\0"), space_of(own)
+    assert space is not None
+    srgb = wide.in_srgb()
+    assert (srgb.icc, srgb.exif, srgb.depth) == (None, b"Exif\0\0", 16)
+    expected = space.to_srgb(torch.from_numpy(wide.pixels).permute(2, 0, 1)[None])
+    torch.testing.assert_close(wide.to_tensor(), expected.clamp(0, 1))
+    torch.testing.assert_close(srgb.to_tensor(), wide.to_tensor())
+    assert (wide.to_tensor()[0].permute(1, 2, 0) - torch.from_numpy(wide.pixels)).abs().max() > 0.02
+
+
+@pytest.mark.parametrize("icc", [None, b"profile", srgb_profile()])
+def test_where_nothing_is_to_convert_it_is_itself(icc):
+    picture = Picture(scene(dtype=np.float32), icc=icc)
+    assert picture.in_srgb() is picture
 
 
 def test_a_tensor_with_gradients_in_half_precision_is_taken():

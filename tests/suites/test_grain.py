@@ -52,11 +52,22 @@ def test_its_spectrum_and_its_colour_are_what_is_asked_for(coarse: float, grey: 
     beside = float((noise[..., 1:] * noise[..., :-1]).mean())
     taps = torch.exp(-0.5 * (torch.arange(-REACH, REACH + 1) / max(coarse, 1e-2)) ** 2)
     assert beside == pytest.approx(float((taps[1:] * taps[:-1]).sum() / taps.square().sum()), abs=0.03)
+    assert float((noise[0] * noise[1]).mean()) == pytest.approx(between_channels(grey), abs=0.05)
+
+
+def between_channels(grey: float) -> float:
+    """The correlation of two channels of which each is sqrt(1 - grey) a source of its own and sqrt(grey) the mean."""
     alike = math.sqrt(grey) / math.sqrt(3)
     own = [math.sqrt(1 - grey) + alike, alike, alike]  # of channel 0, in the three sources
     other = [alike, math.sqrt(1 - grey) + alike, alike]
-    expected = sum(a * b for a, b in zip(own, other, strict=True)) / sum(a * a for a in own)
-    assert float((noise[0] * noise[1]).mean()) == pytest.approx(expected, abs=0.05)
+    return sum(a * b for a, b in zip(own, other, strict=True)) / sum(a * a for a in own)
+
+
+def test_most_of_it_is_nearly_grey() -> None:
+    grain = (add_grain(GREY, GREY, NAMES, 1.0) - GREY).flatten(2)
+    alike = (grain[:, 0] * grain[:, 1]).mean(1) / (grain[:, 0].std(1) * grain[:, 1].std(1))
+    assert float(alike.median()) == pytest.approx(between_channels(0.5 ** (1 / 3)), abs=0.04)
+    assert float(alike.min()) < 0.6
 
 
 def test_a_picture_stays_within_0_and_1() -> None:

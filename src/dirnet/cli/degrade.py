@@ -114,7 +114,7 @@ def _degrade_one(copy: _Copy, home: Path, room: _Room, *, dng: bool, force: bool
 
     name = copy.item.relative.as_posix()
     params = ISPParams.from_settings([draw(copy.suite, copy.severity, name, view=copy.view, seed=copy.seed)])
-    _photograph(read_picture(copy.item.path), params, copy.path, room, dng=dng, force=force)
+    _photograph(read_picture(copy.item.path).in_srgb(), params, copy.path, room, dng=dng, force=force)
     return {
         "input": name,
         "output": copy.path.relative_to(home).as_posix(),

@@ -37,6 +37,16 @@ def paired_interval(
     return float(low), float(high)
 
 
+def shares(gained: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Figures whose mean is the ratio of two means, and whose spread is its own: what each of them adds to it.
+
+    gained, wanted: tables of one shape, such as (seeds, pictures). The ratio to the first order (the delta method), so
+    that the intervals of means fit it; rough where the mean of wanted is hardly apart from 0.
+    """
+    share = gained.mean() / wanted.mean()
+    return share + (gained - share * wanted) / wanted.mean()
+
+
 def redraws(pictures: int, *, resamples: int = 200, seed: int = 0) -> np.ndarray:
     """Which pictures each resample of the bootstrap draws: (resamples, pictures) numbers, by these arguments alone.
 

@@ -15,7 +15,6 @@ from dirnet.isp.sensor_data import Mosaic
 from dirnet.isp.tone import srgb_decode
 from dirnet.pictures.codecs import failures_as, photo_library
 from dirnet.pictures.picture import Picture, check_free
-from dirnet.pictures.space import space_of
 from dirnet.pictures.tiff import write_tiff
 
 MIN_SIDE = 22  # LibRaw refuses smaller ones
@@ -72,9 +71,7 @@ def write_linear_dng(path: Path, picture: Picture, notes: dict[int, Any]) -> Non
 
     Alpha has no place there. `notes`: tags of the main directory, as of `write_tiff`.
     """
-    space = space_of(picture.icc)
-    image = picture.to_tensor()
-    light = srgb_decode((space.to_srgb(image) if space else image).clamp(0, 1))
+    light = srgb_decode(picture.to_tensor())
     samples = (light[0].permute(1, 2, 0).numpy() * np.float32(65535)).round().astype(np.uint16)
     matrix = np.linalg.inv(SRGB_TO_XYZ)
     linear = {

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from dirnet.errors import PictureError
+from dirnet.pictures.space import space_of
 
 Pixels = npt.NDArray[np.float32]
 STRIP = 256  # rows that are converted at a time
@@ -49,9 +50,18 @@ class Picture:
         """The same picture with other pixels, (H, W, 3)."""
         return replace(self, pixels=np.ascontiguousarray(pixels, dtype=np.float32))
 
+    def in_srgb(self) -> Picture:
+        """The same picture as sRGB, not clipped, without its profile; itself where it is that or has none we know."""
+        space = space_of(self.icc)
+        return replace(self.with_tensor(space.to_srgb(self._planes())), icc=None) if space else self
+
     def to_tensor(self) -> torch.Tensor:
-        """The pixels as a (1, 3, H, W) float32 tensor of its own memory, clipped to 0..1."""
-        return torch.from_numpy(self.pixels.transpose(2, 0, 1)[None].copy()).clamp_(0, 1)
+        """The picture as sRGB: a (1, 3, H, W) float32 tensor of its own memory, clipped to 0..1."""
+        return self.in_srgb()._planes().clamp_(0, 1)
+
+    def _planes(self) -> torch.Tensor:
+        """The pixels as they are, (1, 3, H, W), copied."""
+        return torch.from_numpy(self.pixels.transpose(2, 0, 1)[None].copy())
 
     def on_white(self) -> Picture:
         """The same picture laid on white, without alpha."""
@@ -61,7 +71,7 @@ class Picture:
         return replace(self.with_pixels(self.pixels * alpha + 1 - alpha), alpha=None)
 
     def with_tensor(self, tensor: torch.Tensor) -> Picture:
-        """The same picture with the pixels of a (1, 3, H, W) tensor on any device."""
+        """The same picture with the pixels of a (1, 3, H, W) tensor on any device, of the picture's own space."""
         if tensor.ndim != 4 or tensor.shape[:2] != (1, 3):
             raise ValueError(f"tensor: got shape {tuple(tensor.shape)}; wanted (1, 3, H, W)")
         return self.with_pixels(tensor.detach()[0].permute(1, 2, 0).float().cpu().numpy())

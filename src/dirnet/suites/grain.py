@@ -12,14 +12,15 @@ import torch.nn.functional as F
 WEAKEST, STRONGEST = 1.0, 12.0  # steps of 255
 COARSEST = 1.6  # pixels: the standard deviation of the Gaussian that it has gone through
 FINE = 0.25  # share of pictures whose grain is as fine as can be
+GREY = 1 / 3  # power of a uniform draw that makes the share of its variance that all channels have in common
 REACH = 6  # pixels of that Gaussian on either side
 
 
 def add_grain(spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], share: float) -> torch.Tensor:
     """In the place of a share of spoiled pictures (N, 3, H, W): what they should be, with grain and nothing else wrong.
 
-    Normal noise through a Gaussian, its colour taken away by a random share, its strength independent of the light or
-    in proportion to its root, or in between. What cameras leave of their noise is much like it, whatever they did. A
+    Normal noise through a Gaussian, of any colour but mostly nearly grey, its strength independent of the light or in
+    proportion to its root, or in between. What cameras leave of their noise is much like it, whatever they did. A
     draw depends on the picture's name alone.
     """
     found = spoiled.clone()
@@ -31,7 +32,7 @@ def add_grain(spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], 
             continue
         picture = ideal[index]
         size = (picture.shape[1], picture.shape[2])
-        grain = _grain(size, 0.0 if fine < FINE else COARSEST * coarse, grey, generator).to(picture)
+        grain = _grain(size, 0.0 if fine < FINE else COARSEST * coarse, grey**GREY, generator).to(picture)
         strength = WEAKEST * (STRONGEST / WEAKEST) ** strong / 255
         light = picture.mean(0).clamp(min=0.02).sqrt()
         found[index] = (picture + strength * (1 - shot + 1.6 * shot * light) * grain).clamp(0, 1)
