@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dirnet.suites.grain import COARSEST, REACH, STRONGEST, WEAKEST, _grain, add_grain
+from dirnet.suites.grain import COARSEST, MOST_COLOUR, REACH, STRONGEST, WEAKEST, WIDEST, _grain, add_grain
 
 NAMES = [f"crop/{i}" for i in range(200)]
 GREY = torch.full((200, 3, 40, 40), 0.4)
@@ -44,30 +44,35 @@ def test_in_the_light_it_may_be_stronger_but_never_weaker() -> None:
 
 
 @pytest.mark.parametrize("coarse", [0.0, 0.7, COARSEST])
-@pytest.mark.parametrize("grey", [0.0, 0.5, 1.0])
-def test_its_spectrum_and_its_colour_are_what_is_asked_for(coarse: float, grey: float) -> None:
-    noise = _grain((300, 300), coarse, grey, torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("wide", [0.0, WIDEST])
+@pytest.mark.parametrize("colour", [0.3, 1.0])
+def test_brightness_and_colour_have_the_strength_and_the_spectrum_that_are_asked_for(
+    coarse: float, wide: float, colour: float
+) -> None:
+    noise = _grain((300, 300), coarse, wide, colour, torch.Generator().manual_seed(0))
     assert float(noise.std()) == pytest.approx(1, abs=1e-3)
-    # Noise through a Gaussian is correlated as a Gaussian of twice the variance; between channels, by the grey share.
-    beside = float((noise[..., 1:] * noise[..., :-1]).mean())
-    taps = torch.exp(-0.5 * (torch.arange(-REACH, REACH + 1) / max(coarse, 1e-2)) ** 2)
-    assert beside == pytest.approx(float((taps[1:] * taps[:-1]).sum() / taps.square().sum()), abs=0.03)
-    assert float((noise[0] * noise[1]).mean()) == pytest.approx(between_channels(grey), abs=0.05)
+    brightness, reds = noise.sum(0) / math.sqrt(3), (noise[0] - noise[2]) / math.sqrt(2)
+    assert float(reds.std() / brightness.std()) == pytest.approx(colour, rel=0.1)
+    for part, width in ((brightness, coarse), (reds, wide)):
+        # What has gone through a Gaussian is correlated as its taps are with themselves.
+        beside = float((part[:, 1:] * part[:, :-1]).mean() / part.square().mean())
+        taps = torch.exp(-0.5 * (torch.arange(-REACH, REACH + 1) / max(width, 1e-2)) ** 2)
+        assert beside == pytest.approx(float((taps[1:] * taps[:-1]).sum() / taps.square().sum()), abs=0.03)
 
 
-def between_channels(grey: float) -> float:
-    """The correlation of two channels of which each is sqrt(1 - grey) a source of its own and sqrt(grey) the mean."""
-    alike = math.sqrt(grey) / math.sqrt(3)
-    own = [math.sqrt(1 - grey) + alike, alike, alike]  # of channel 0, in the three sources
-    other = [alike, math.sqrt(1 - grey) + alike, alike]
-    return sum(a * b for a, b in zip(own, other, strict=True)) / sum(a * a for a in own)
+def test_independent_channels_are_among_it() -> None:
+    noise = _grain((300, 300), 0.0, 0.0, 1.0, torch.Generator().manual_seed(0)).flatten(1)
+    torch.testing.assert_close(noise @ noise.T / noise.shape[1], torch.eye(3), atol=0.02, rtol=0)
 
 
-def test_most_of_it_is_nearly_grey() -> None:
-    grain = (add_grain(GREY, GREY, NAMES, 1.0) - GREY).flatten(2)
-    alike = (grain[:, 0] * grain[:, 1]).mean(1) / (grain[:, 0].std(1) * grain[:, 1].std(1))
-    assert float(alike.median()) == pytest.approx(between_channels(0.5 ** (1 / 3)), abs=0.04)
-    assert float(alike.min()) < 0.6
+def test_from_grey_to_coloured_and_its_colour_is_never_finer_than_its_brightness() -> None:
+    grain = add_grain(GREY, GREY, NAMES, 1.0) - GREY
+    brightness, reds = grain.sum(1) / math.sqrt(3), (grain[:, 0] - grain[:, 2]) / math.sqrt(2)
+    ratio = reds.flatten(1).std(1) / brightness.flatten(1).std(1)
+    assert float(ratio.min()) < 0.1
+    assert float(ratio.median()) == pytest.approx(MOST_COLOUR / 2, abs=0.15)
+    fine = [(part[..., 1:] * part[..., :-1]).mean((1, 2)) / part.square().mean((1, 2)) for part in (brightness, reds)]
+    assert float((fine[1] - fine[0]).quantile(0.05)) > -0.15
 
 
 def test_a_picture_stays_within_0_and_1() -> None:
