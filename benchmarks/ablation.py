@@ -41,7 +41,7 @@ VARIANTS = {
     "dir": [],
     "canonical": CANONICAL,
     "canonical-unet": [*CANONICAL, "preset=tiny-unet"],
-    "canonical-consistency": [*CANONICAL, "consistency=0.1"],
+    "canonical-consistency": [*CANONICAL, "consistency=0.01"],
     "canonical-masking": [*CANONICAL, "masking=0.3"],
     "dil": [*CANONICAL, "meta=0.02"],
     "canonical-randomised": TASK_ALONE,
