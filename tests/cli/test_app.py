@@ -19,6 +19,7 @@ from dirnet.judge.records import read_records
 from dirnet.nets.model import DiR
 from dirnet.nets.weights import save_weights
 from dirnet.pictures.read import read_picture
+from dirnet.suites.suites import suite_named
 
 
 def dirnet(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -126,14 +127,26 @@ def test_evaluate_measures_model_and_input_and_report_shows_it(folder: Path, unt
     good.mkdir()
     Image.open(folder / "one.png").save(good / "one.png")
     records = tmp_path / "records.jsonl"
-    words = ("--data", good, "--suites", "clean,seen", "--severities", "1,5", "--weights", untrained, "--out", records)
+    words = (
+        "--data",
+        good,
+        "--suites",
+        "clean,everyday",
+        "--severities",
+        "1,5",
+        "--weights",
+        untrained,
+        "--out",
+        records,
+    )
     done = dirnet("evaluate", "--task", "restore", *words)
     assert done.returncode == 0, done.stderr
     assert "clean psnr: 100.00 dB, of pictures with nothing wrong" in done.stderr
     rows = read_records(records)
-    assert {(r.suite, r.severity) for r in rows} == {("clean", 0), ("seen", 1), ("seen", 5)}
+    assert {(r.suite, r.severity) for r in rows} == {("clean", 0), ("everyday", 1), ("everyday", 5)}
+    assert all(r.context["suite_version"] == suite_named(r.suite).version for r in rows)
     for metric in ("psnr", "ssim", "psnr_tone", "ssim_tone"):
-        by_model = {r.model: r for r in rows if (r.metric, r.suite, r.severity) == (metric, "seen", 5)}
+        by_model = {r.model: r for r in rows if (r.metric, r.suite, r.severity) == (metric, "everyday", 5)}
         assert set(by_model) == {"input", "untrained"}
         assert by_model["input"].value == by_model["untrained"].value  # untrained is a no-op
         assert by_model["input"].tone == "repair"

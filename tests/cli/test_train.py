@@ -114,6 +114,8 @@ def test_with_labels_the_network_is_what_learns(home: Path, tmp_path: Path, caps
     ("given", "settings", "sentence"),
     [
         ({"network": None, "at": ["features.3"]}, (), "Add --network"),
+        ({"network": None}, (), "attach is for a network. Add --network"),
+        ({}, ("task=restore",), "is for no network. Leave --network out"),
         ({"at": ["features.x"]}, (), "The nearest is"),
         ({}, ("batch=4",), "no whole photographs"),
         ({}, ("information=0.1",), "nothing that information could be asked of"),

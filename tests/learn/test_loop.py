@@ -198,12 +198,26 @@ def test_a_run_that_is_there_is_not_begun_again_unasked(begun: Path, found: Phot
     assert (begun / "checkpoint.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("other", [{"seed": 1}, {"recipe": replace(RECIPE, align=0.3)}])
-def test_another_recipe_or_seed_does_not_resume_a_run(begun: Path, found: Photographs, other: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [({"seed": 1}, "seed 0; seed 1"), ({"recipe": replace(RECIPE, align=0.3)}, "align 0.0, now 0.3")],
+)
+def test_another_recipe_or_seed_does_not_resume_a_run(
+    begun: Path, found: Photographs, other: dict[str, Any], named: str
+) -> None:
     before = (begun / "checkpoint.safetensors").read_bytes()
-    with pytest.raises(TrainingError, match=r"another recipe, seed or weights\. Compare .*recipe\.toml"):
+    reason = rf"another recipe, seed or weights; got {named}\. Compare .*recipe\.toml"
+    with pytest.raises(TrainingError, match=reason):
         run(begun, found, resume=True, **other)
     assert (begun / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_run_from_before_a_key_was_thought_of_is_resumed(begun: Path, found: Photographs) -> None:
+    terms = begun / "recipe.toml"
+    lines = terms.read_text().splitlines(keepends=True)
+    terms.write_text("".join(line for line in lines if not line.startswith("grained")))
+    assert len(terms.read_text()) < sum(map(len, lines))
+    assert run(begun, found, resume=True).finished
 
 
 def test_a_broken_checkpoint_is_a_sentence(begun: Path, found: Photographs) -> None:

@@ -105,7 +105,7 @@ def evaluate(
     else:
         inputs, tally = _whole_pictures(data or [])
         for suite, severity in rows if inputs else []:
-            context["suite_version"] = suite_named(suite).version
+            context = {**context, "suite_version": suite_named(suite).version}
             measure(judge.degraded_pairs(inputs, suite, severity, seed), len(inputs), suite, severity)
     write_records(out, records)
     showcase.finish()

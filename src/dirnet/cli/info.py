@@ -6,6 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+_OPTIONAL = (
+    "rawpy", "tifffile", "imagecodecs", "faster-coco-eval", "onnx", "onnx2torch", "scikit-image", "tensorboard",
+)  # fmt: skip
+
 
 def info(as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False) -> None:
     """Versions, devices, optional parts and shipped weights."""
@@ -36,7 +40,7 @@ def _facts() -> dict[str, Any]:
     from dirnet.nets.weights import load, shipped_weights
 
     optional = {}
-    for name in ("rawpy", "tifffile", "imagecodecs", "faster-coco-eval", "tensorboard"):
+    for name in _OPTIONAL:
         try:
             optional[name] = version(name)
         except PackageNotFoundError:

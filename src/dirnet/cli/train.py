@@ -135,10 +135,15 @@ def _work(
     if network is None:
         if at:
             raise UsageError("--at names parts of a network", cure="Add --network.")
+        if terms.task == "recognise":
+            raise UsageError(f"The recipe {terms.name} is for a network", cure="Add --network.")
         if weights is None:
             return _Work(Restoration(terms.floor), terms.preset)
         loaded = load(weights)
         return _Work(Restoration(terms.floor), loaded.model.preset, loaded.model, loaded.sha256)
+    if terms.task == "restore":
+        cure = "Leave --network out, or --set task=recognise."
+        raise UsageError(f"The recipe {terms.name} restores pictures, and is for no network", cure=cure)
     frozen, spec = load_network(network)
     attached = attach(frozen.to(device), weights or DiR(terms.preset), at or None, spec)
     added = attached.attachment

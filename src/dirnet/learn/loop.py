@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from dirnet.learn.alarms import Watch
 from dirnet.learn.annotated import AnnotatedPhotographs
 from dirnet.learn.checkpoint import Position, load_optimizer, load_parts, read_position, save_checkpoint
 from dirnet.learn.data import Photographs
-from dirnet.learn.recipe import Recipe
+from dirnet.learn.recipe import Recipe, load_recipe
 from dirnet.learn.stages import STAGE_CLASSES, STAGES
 from dirnet.nets.critic import Critic
 from dirnet.nets.model import PRESETS, DiR
@@ -149,16 +149,15 @@ class _Run:
     def open(self, resume: bool, photographs: Photographs | AnnotatedPhotographs) -> Position:
         """Make the folder, or take up the run that lies in it."""
         self.data |= {"photographs": len(photographs), "data_hash": photographs.hash()}
-        terms = self.header + self.recipe.to_toml()
         terms_file = self.out / "recipe.toml"
         if self.checkpoint.exists():
             if not resume:
                 raise TrainingError(f"A run lies in {self.out} already", cure="Add --resume, or choose another --out.")
-            if terms_file.read_text(encoding="utf-8") != terms:
+            if other := self._other_terms(terms_file):
                 raise TrainingError(
                     f"The run in {self.out} was begun with another recipe, seed or weights",
-                    cure=f"Compare {terms_file}.",
-                )
+                    got="; ".join(other), cure=f"Compare {terms_file}.",
+                )  # fmt: skip
             position = read_position(self.checkpoint)
             parts = load_parts(self.checkpoint)
             self.model.load_state_dict(parts["model"])
@@ -168,8 +167,15 @@ class _Run:
             return position
         if self.writes:
             with replacing(terms_file) as beside:
-                beside.write_text(terms, encoding="utf-8")
+                beside.write_text(self.header + self.recipe.to_toml(), encoding="utf-8")
         return Position(STAGES[0], 0, 0.0)
+
+    def _other_terms(self, terms_file: Path) -> list[str]:
+        """What differs from the terms that a run was begun with; a key that is newer than it has its default there."""
+        header = [line for line in terms_file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+        other = sorted(line.strip("# ") for line in {*header} ^ {*self.header.splitlines()})
+        began, now = asdict(load_recipe(str(terms_file))), asdict(self.recipe)
+        return other + [f"{key} {began[key]}, now {now[key]}" for key in now if began[key] != now[key]]
 
     def steps(self, stage: str) -> int:
         return getattr(self.recipe, f"{stage}_steps")

@@ -12,6 +12,7 @@ from typing import Any
 
 from dirnet.errors import UsageError
 
+TASKS = ("restore", "recognise")
 ESTIMATORS = ("jsd", "dv", "infonce", "nwj")
 LEARNS = ("attachment", "network", "both")
 
@@ -20,16 +21,17 @@ LEARNS = ("attachment", "network", "both")
 class Recipe:
     """All that decides a run but its data and seed.
 
-    preset: of the model; suite: of the spoilings, or several joined by "+"; batch: crops a step, of `crop` pixels, from
-    batch / views scenes; *_steps: of each stage; learning_rate: the peak of a cosine by step, after `warmup` steps;
-    clip: of the gradient norm; ema: decay of the averaged weights. places: patches a scene that the critic compares,
-    the share `hard` of them near another; matched: whether every second scene is spoiled as the one before it (1 or 0);
-    estimator: of information, one of `ESTIMATORS`. sheets: contact sheets a step of the tone stage. randomised: the
-    share of crops that `suites.randomise` changes; grained: the share that have the grain of `suites.grain` instead.
-    cleaned: whether photographs are rid of their own grain first (1 or 0); leaves: the share of scenes that are of no
-    photograph but dead leaves; enlarged: the share of the others that are of an enlarged one; zoomed: the share of
-    steps whose pictures are enlarged twice after the camera. floor: the squared error below which what is wrong in a
-    picture counts for less and less.
+    task: one of `TASKS`, "recognise" where it is for a network; preset: of the model; suite: of the spoilings, or
+    several joined by "+"; batch: crops a step, of `crop` pixels, from batch / views scenes; *_steps: of each stage;
+    learning_rate: the peak of a cosine by step, after `warmup` steps; clip: of the gradient norm; ema: decay of the
+    averaged weights. places: patches a scene that the critic compares, the share `hard` of them near another;
+    matched: whether every second scene is spoiled as the one before it (1 or 0); estimator: of information, one of
+    `ESTIMATORS`. sheets: contact sheets a step of the tone stage. randomised: the share of crops that
+    `suites.randomise` changes; grained: the share that have the grain of `suites.grain` instead. cleaned: whether
+    photographs are rid of their own grain first (1 or 0); leaves: the share of scenes that are of no photograph but
+    dead leaves; enlarged: the share of the others that are of an enlarged one; zoomed: the share of steps whose
+    pictures are enlarged twice after the camera. floor: the squared error below which what is wrong in a picture
+    counts for less and less.
     latent_noise: of stage 2, in units of the latent's spread. align, content, information, independence: weights beside
     the task's losses in stage 3; stage 1 uses `independence_alone`. Where align is 0, the reference encoder learns in
     stage 3 with the rest. Of the baselines, in stage 3 too: consistency, the weight of how far r+ of a scene's views
@@ -46,6 +48,7 @@ class Recipe:
     refinement_steps: int
     adaptation_steps: int = 0
     joint_steps: int = 0
+    task: str = "restore"
     batch: int = 16
     crop: int = 96
     views: int = 2
@@ -83,6 +86,8 @@ class Recipe:
                 "The batch does not divide into views", got=f"batch {self.batch}, views {self.views}",
                 wanted="at least 2 views, and a batch that is a multiple of them",
             )  # fmt: skip
+        if self.task not in TASKS:
+            raise UsageError("Unknown task", got=repr(self.task), wanted=f"one of {', '.join(TASKS)}")
         if self.estimator not in ESTIMATORS:
             raise UsageError("Unknown estimator", got=repr(self.estimator), wanted=f"one of {', '.join(ESTIMATORS)}")
         if self.learns not in LEARNS:
