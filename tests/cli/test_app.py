@@ -57,6 +57,7 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         ("degrade", ".", "--out", "x", "--suite", "rain"),
         ("evaluate", "--out", "r.jsonl"),
         ("evaluate", "--data", ".", "--out", "r.jsonl", "--severities", "0,7"),
+        ("evaluate", "--data", ".", "--out", "."),
         ("train", "no-such-recipe", "--data", ".", "--out", "run"),
         ("train", "tiny-proof", "--data", ".", "--out", "run", "--max-time", "soon"),
         ("train", "tiny-proof", "--data", ".", "--out", "run", "--set", "colour=blue"),

@@ -129,8 +129,11 @@ def test_what_makes_no_sense_is_a_sentence(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is no folder"):
         run(data, images=data / "nowhere")
     shutil.copy(str(files("dirnet") / "zoo" / "tiny-proof.safetensors"), tmp_path)
-    with pytest.raises(UsageError, match="Two attachments have one name; got tiny-proof"):
+    with pytest.raises(UsageError, match="Two of the networks have one name; got tiny-proof"):
         run(data, attached=["tiny-proof", str(tmp_path / "tiny-proof.safetensors")])
+    shutil.copy(str(files("dirnet") / "zoo" / "tiny-proof.safetensors"), tmp_path / "input.safetensors")
+    with pytest.raises(UsageError, match="have one name; got input"):
+        run(data, attached=[str(tmp_path / "input.safetensors")])
     with pytest.raises(DirnetError, match=r"No object has a mask.*; got 3 boxes alone\. Measure boxes"):
         run(data, task="segment")
     (data / "all.json").write_text((data / "all.json").read_text().replace('"category_id": 2', '"category_id": 3'))

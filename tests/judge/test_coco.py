@@ -206,3 +206,18 @@ def test_of_some_pictures_only_their_own_annotations_are_kept(tmp_path: Path) ->
     assert [row["id"] for row in part.table["images"]] == [8]
     assert [row["image_id"] for row in part.table["annotations"]] == [8]
     assert len(part.table["categories"]) == len(data.table["categories"]) == 2
+
+
+def test_an_area_below_nothing_is_that_of_the_box(tmp_path: Path) -> None:
+    table = read(tmp_path, [annotation(area=-5)]).table
+    assert table["annotations"][0]["area"] == 400
+
+
+def test_pictures_may_be_links_and_names_may_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.jpg").touch()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "link.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    image = {"id": 7, "file_name": "link.jpg", "height": SIZE[0], "width": SIZE[1]}
+    assert read(tmp_path, [annotation()], images=[image]).pictures == {7: tmp_path / "images" / "link.jpg"}
+    with pytest.raises(DirnetError, match="there is no file"):
+        read(tmp_path, [annotation()], images=[image | {"file_name": "../elsewhere.jpg"}])

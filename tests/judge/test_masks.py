@@ -39,6 +39,7 @@ def runs_of(mask: np.ndarray) -> list[int]:
         [SQUARE],
         [[5, 5, 15, 5, 15, 25, 5, 25], [15, 5, 25, 5, 25, 25, 15, 25]],
         {"size": list(SIZE), "counts": runs_of(square())},
+        {"size": [float(side) for side in SIZE], "counts": runs_of(square())},
         encode(square()),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dirnet.errors import DirnetError
-from dirnet.judge.records import Record, read_records, write_records
+from dirnet.judge.records import Record, folder_of, read_records, write_records
 
 SHORT = Record(
     metric="psnr", value=24.23, unit="dB", higher_is_better=True, model="input", task="restore",
@@ -81,3 +81,8 @@ def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.jsonl", tmp_path, tmp_path / "binary"):
         with pytest.raises(DirnetError, match="Cannot read the records"):
             read_records(path)
+
+
+@pytest.mark.parametrize(("name", "folder"), [("a.jsonl", "a.pictures"), ("a-0.5", "a-0.5.pictures")])
+def test_the_folder_that_goes_with_a_file_is_no_other_files(tmp_path: Path, name: str, folder: str) -> None:
+    assert folder_of(tmp_path / name, "pictures") == tmp_path / folder

@@ -138,8 +138,24 @@ def test_stopped_and_resumed_is_as_good_as_undisturbed(pictures: Photographs, tm
 def test_going_on_from_other_weights_is_refused(pictures: Photographs, tmp_path: Path) -> None:
     start = load("tiny-proof")
     adapt(start, RECIPE, pictures, Restoration(), tmp_path, max_time=0)
-    with pytest.raises(TrainingError, match="begun with another recipe, seed or weights"):
+    with pytest.raises(TrainingError, match=r"begun with another recipe.*from weights"):
         adapt(replace(start, sha256="other"), RECIPE, pictures, Restoration(), tmp_path, resume=True)
+
+
+def test_weights_that_the_guard_has_not_seen_do_not_bear_the_final_name(
+    pictures: Photographs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(adapting, "known", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        adapt(load("tiny-proof"), RECIPE, pictures, Restoration(), tmp_path)
+    assert not (tmp_path / "weights.safetensors").exists()
+    monkeypatch.setattr(adapting, "known", lambda model, samples: 30.0)
+    adapt(load("tiny-proof"), RECIPE, pictures, Restoration(), tmp_path, resume=True)
+    assert "share_kept" in load(str(tmp_path / "weights.safetensors")).card
+    assert not (tmp_path / "unguarded.safetensors").exists()
 
 
 def test_several_processes_are_refused(pictures: Photographs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

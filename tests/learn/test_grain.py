@@ -60,3 +60,8 @@ def test_without_scikit_image_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(builtins, "__import__", none_of_it)
     with pytest.raises(DirnetError, match=r"dirnet-isp\[train\]"):
         without_grain(sky(1.0))
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 1, 60), (3, 60, 1)])
+def test_a_side_of_one_pixel_stays_one(shape: tuple[int, ...]) -> None:
+    assert without_grain(torch.full(shape, 90, dtype=torch.uint8)).shape == shape

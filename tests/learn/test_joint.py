@@ -159,3 +159,39 @@ def test_stages_and_networks_that_do_not_fit_are_sentences(
         stage_of(other)
     with pytest.raises(UsageError, match="Nothing there that learns"):
         replace(RECIPE, learns="all")
+
+
+class TwoStages(nn.Module):
+    """As much of a two-stage detector as tells what labels it has: these, and 0 for no object."""
+
+    def __init__(self, labels: int) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 1, 1)
+        self.roi_heads, self.roi_heads.box_predictor = nn.Module(), nn.Module()
+        self.roi_heads.box_predictor.cls_score = nn.Linear(4, labels + 1)
+        self.targets: list[dict[str, torch.Tensor]] = []
+
+    def forward(self, pictures: list[torch.Tensor], targets: list[dict[str, torch.Tensor]]) -> Any:
+        self.targets = targets
+        return {"loss": torch.stack([self.body(picture[None]).mean() for picture in pictures]).mean()}
+
+
+def step(found: AnnotatedPhotographs, labels: int, ids: tuple[int, ...] | None) -> set[int]:
+    """The labels that the network is taught."""
+    network, spec = TwoStages(labels), replace(SPEC, category_ids=ids)
+    stage = JointStage(RECIPE, attach(network, DiR("tiny"), spec=spec), Critic(16), Recognition(network, spec))
+    stage(stage.draw(found, "step"))
+    return {label for target in network.targets for label in target["labels"].tolist()}
+
+
+@pytest.mark.parametrize(("labels", "ids", "taught"), [(1, None, {1}), (90, None, {1}), (2, (0, 18, 1), {2})])
+def test_categories_are_taught_as_the_labels_that_the_network_has_for_them(
+    found: AnnotatedPhotographs, labels: int, ids: tuple[int, ...] | None, taught: set[int]
+) -> None:
+    assert step(found, labels, ids) == taught
+
+
+@pytest.mark.parametrize("ids", [(0, 18), (1, 18)])
+def test_a_category_without_a_label_is_a_sentence(found: AnnotatedPhotographs, ids: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match=r"no label for some.*got categories 1; wanted some of 18\. Say in its SPEC"):
+        step(found, 1, ids)

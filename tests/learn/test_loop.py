@@ -200,22 +200,36 @@ def test_a_run_that_is_there_is_not_begun_again_unasked(begun: Path, found: Phot
 
 @pytest.mark.parametrize(
     ("other", "named"),
-    [({"seed": 1}, "seed 0; seed 1"), ({"recipe": replace(RECIPE, align=0.3)}, "align 0.0, now 0.3")],
+    [({"seed": 1}, "seed 0, now 1"), ({"recipe": replace(RECIPE, align=0.3)}, "align 0.0, now 0.3")],
 )
 def test_another_recipe_or_seed_does_not_resume_a_run(
     begun: Path, found: Photographs, other: dict[str, Any], named: str
 ) -> None:
     before = (begun / "checkpoint.safetensors").read_bytes()
-    reason = rf"another recipe, seed or weights; got {named}\. Compare .*recipe\.toml"
+    reason = rf"another recipe, seed, weights, network or photographs; got {named}\. Compare .*recipe\.toml"
     with pytest.raises(TrainingError, match=reason):
         run(begun, found, resume=True, **other)
     assert (begun / "checkpoint.safetensors").read_bytes() == before
 
 
+def test_other_photographs_do_not_resume_a_run(
+    begun: Path, found: Photographs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(found, "hash", lambda: "others")
+    with pytest.raises(TrainingError, match=r"got photographs .*, now others"):
+        run(begun, found, resume=True)
+
+
+def test_a_recipe_without_a_step_is_a_sentence(tmp_path: Path, found: Photographs) -> None:
+    idle = replace(RECIPE, **{f"{stage}_steps": 0 for stage in STEPS})
+    with pytest.raises(UsageError, match="no steps at all"):
+        run(tmp_path / "idle", found, idle)
+
+
 def test_a_run_from_before_a_key_was_thought_of_is_resumed(begun: Path, found: Photographs) -> None:
     terms = begun / "recipe.toml"
     lines = terms.read_text().splitlines(keepends=True)
-    terms.write_text("".join(line for line in lines if not line.startswith("grained")))
+    terms.write_text("".join(line for line in lines if not line.startswith(("grained", "task", "# photographs"))))
     assert len(terms.read_text()) < sum(map(len, lines))
     assert run(begun, found, resume=True).finished
 

@@ -61,3 +61,13 @@ def test_a_broken_profile_is_no_space_and_no_failure():
             broken[place] ^= 1 << rng.integers(0, 8)
         if space := space_of(bytes(broken)):
             assert space.to_srgb(colours()).isfinite().all()
+
+
+def test_what_is_far_beyond_srgb_comes_back() -> None:
+    """The greens of ProPhoto RGB, whose red is -11 in sRGB."""
+    pro_photo = ((0.7977, 0.2880, 0.0), (0.1352, 0.7119, 0.0), (0.0313, 0.0001, 0.8249))
+    space = space_of(matrix_profile(pro_photo, TABLE))
+    assert space is not None
+    image = torch.tensor([0.02, 0.95, 0.05])[None, :, None, None].expand(1, 3, 4, 4)
+    assert space.to_srgb(image)[:, 0].max() < -1
+    torch.testing.assert_close(space.from_srgb(space.to_srgb(image)), image, atol=2e-3, rtol=0)

@@ -288,3 +288,12 @@ def test_weights_for_another_network_are_a_sentence(network: Plain, tmp_path: Pa
 
 def test_no_pictures_are_no_trouble() -> None:
     assert attach(nn.Identity())([]) == []
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("at", [None, "0"])
+def test_a_network_of_another_number_format_keeps_it(kind: torch.dtype, at: str | None) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1)).to(kind)
+    image = torch.rand(2, 3, 40, 56).to(kind)
+    assert torch.equal(attach(network, None, at=at)(image), network(image))
+    assert attach(network, None if at else "tiny-proof", at=at)(image).dtype == kind

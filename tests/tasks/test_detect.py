@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -118,9 +119,22 @@ def test_what_is_not_finite_is_a_sentence() -> None:
     [
         (torch.rand(1, 10, 8), SPEC, r"not that of a YOLOX of its spec; got 10 rows of 8; wanted 126 rows"),
         (torch.rand(1, 126, 85), SPEC, r"got 126 rows of 85"),
+        (torch.rand(1, 1000), SPEC, r"not that of a YOLOX; got numbers of shape \(1000,\)"),
+        (torch.rand(1, 126, 8), replace(SPEC, fit="resize", fill=None), "how pictures were laid; got fit 'resize'"),
+        (
+            torch.rand(1, 1000),
+            Spec("torchvision-detection", fit="own"),
+            "not that of a torchvision detector",
+        ),
         (torch.rand(1, 1000), Spec("classifier"), "no detector whose answer is known; got output 'classifier'"),
     ],
 )
 def test_an_answer_of_another_kind_is_a_sentence(said: torch.Tensor, spec: Spec, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         decode(said, [(64, 96)], spec)
+
+
+def test_a_label_without_a_category_is_a_sentence() -> None:
+    said = {"boxes": torch.rand(1, 4), "scores": torch.rand(1), "labels": torch.tensor([1])}
+    with pytest.raises(UsageError, match="more labels than its spec has category_ids; got label 1"):
+        decode([said], [(6, 8)], Spec("torchvision-detection", fit="own", category_ids=(7,)))

@@ -105,6 +105,9 @@ def test_what_is_no_network_is_a_sentence(tmp_path: Path) -> None:
     path.write_bytes(b"no network at all")
     with pytest.raises(DirnetError, match=r"none\.onnx"):
         read_onnx(path)
+    path.write_bytes(b"")
+    with pytest.raises(DirnetError, match=r"none\.onnx cannot be turned"):
+        read_onnx(path)
     path = small(tmp_path / "odd.onnx", [1, 4, -1])
     model = onnx.load(path)
     model.graph.node[0].op_type = "Perceive"

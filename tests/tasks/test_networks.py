@@ -77,6 +77,7 @@ def test_an_unknown_source_is_a_sentence(source: str, sentence: str) -> None:
     ("text", "error", "sentence"),
     [
         ('output = "yolox"\n', UsageError, "does not say what network"),
+        ('network = "resnet18"\nweights = 1\n', UsageError, "weights are no name; got 1"),
         ('network = "gone.onnx"\n', UsageError, "No file .*gone.onnx"),
         ('network = "resnet19"\n', UsageError, "torchvision cannot build resnet19"),
         (OWN.format(weights="BEST"), UsageError, "torchvision cannot build squeezenet1_1 with weights BEST"),

@@ -140,3 +140,8 @@ def test_a_strength_beyond_1_is_refused(restorer: Restorer, noisy: np.ndarray) -
     for strength in (-0.1, 1.5, float("nan")):
         with pytest.raises(ValueError, match="wanted 0 to 1"):
             restorer.restore(noisy, strength=strength)
+
+
+def test_a_tone_that_is_none_is_refused(restorer: Restorer, noisy: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="tone: got 'Repair'; wanted one of keep, repair"):
+        restorer.restore(noisy, tone="Repair")  # type: ignore[arg-type]

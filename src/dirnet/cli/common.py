@@ -84,7 +84,18 @@ def close(tally: Tally) -> None:
     raise typer.Exit(EXIT_SOME_FAILED if tally.failed else EXIT_DONE)
 
 
-def levels(suite: str, severities: str) -> list[int]:
+def check_file(out: Path) -> None:
+    """UsageError where no file can be written at `out`; said before the work and not after it."""
+    if out.is_dir() or not out.name:
+        raise UsageError(f"{out} is a folder", wanted="the name of a file to write")
+
+
+def rows(suites: str, severities: str) -> list[tuple[str, int]]:
+    """What "a,b" and "1,3" ask to be measured: suites and severities, each pair once."""
+    return [(suite, level) for suite in dict.fromkeys(suites.split(",")) for level in _levels(suite, severities)]
+
+
+def _levels(suite: str, severities: str) -> list[int]:
     """Severities to measure a suite at; a suite without faults is measured once, as severity 0."""
     from dirnet.suites.suites import SEVERITIES, suite_named
 
@@ -96,7 +107,7 @@ def levels(suite: str, severities: str) -> list[int]:
         found = []
     if not found or not set(found) <= set(SEVERITIES):
         raise UsageError("Cannot read --severities", got=repr(severities), wanted="some of 1,2,3,4,5")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def seconds(text: str) -> float:

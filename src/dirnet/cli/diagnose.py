@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dirnet.cli.common import Device, DeviceChoice, Seed, Weights, close, command, levels, progress, say
+from dirnet.cli.common import Device, DeviceChoice, Seed, Weights, close, command, progress, rows, say
 from dirnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def diagnose(
     from dirnet.report.diagnosis import write_diagnosis
     from dirnet.suites.suites import suite_named
 
-    rows = [(name, level) for name in suites.split(",") for level in levels(name, severities)]
+    asked = rows(suites, severities)
     gathered = gather(data)
     use_all_cores()
     loaded = load(weights or DEFAULT)
@@ -67,7 +67,7 @@ def diagnose(
         "data": [path.name for path in data], "command": command(),
     }  # fmt: skip
     diagnoses: list[Diagnosis] = []
-    for suite, severity in rows:
+    for suite, severity in asked:
         context["suite_version"] = suite_named(suite).version
         with progress(f"{suite} {severity or ''}".strip(), len(scenes)) as advance:
             diagnoses.append(

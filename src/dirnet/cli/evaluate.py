@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dirnet.cli.common import Device, DeviceChoice, Seed, ToneChoice, Weights, close, command, levels, progress, say
+from dirnet.cli.common import (
+    Device,
+    DeviceChoice,
+    Seed,
+    ToneChoice,
+    Weights,
+    check_file,
+    close,
+    command,
+    progress,
+    rows,
+    say,
+)
 from dirnet.cli.recognise import evaluate_recognition
 from dirnet.errors import UsageError
 
@@ -71,17 +83,21 @@ def evaluate(
     from dirnet import __version__
     from dirnet.devices import pick_device, use_all_cores
     from dirnet.judge import evaluate as judge
-    from dirnet.judge.records import write_records
+    from dirnet.judge.recognise import BARE
+    from dirnet.judge.records import folder_of, write_records
     from dirnet.judge.showcase import Showcase
     from dirnet.nets.weights import DEFAULT, load
     from dirnet.suites.suites import suite_named
 
     use_all_cores()
+    check_file(out)
     loaded = load(weights or DEFAULT)
+    if loaded.name == BARE:
+        raise UsageError("Weights of this name cannot be told from the input", got=BARE, cure="Rename the file.")
     loaded.model.to(pick_device(device.value))
     mode = (tone or (ToneChoice.repair if data else ToneChoice.keep)).value
-    rows = [(name, level) for name in suites.split(",") for level in levels(name, severities)] if data else []
-    showcase = Showcase(out.with_suffix(".pictures"))
+    asked = rows(suites, severities) if data else []
+    showcase = Showcase(folder_of(out, "pictures"))
     context: dict[str, Any] = {
         "dirnet": __version__, "torch": torch.__version__, "weights_sha256": loaded.sha256, "card": loaded.card,
         "data": [path.name for path in data or [pairs] if path], "command": command(),
@@ -98,17 +114,20 @@ def evaluate(
             )  # fmt: skip
         _tell(records, suite, severity)
 
-    if pairs:
-        found, tally = _whole_pairs(pairs, suffixes)
-        if found:
-            measure(judge.real_pairs(found), len(found), pairs.name, 0)
-    else:
-        inputs, tally = _whole_pictures(data or [])
-        for suite, severity in rows if inputs else []:
-            context = {**context, "suite_version": suite_named(suite).version}
-            measure(judge.degraded_pairs(inputs, suite, severity, seed), len(inputs), suite, severity)
-    write_records(out, records)
-    showcase.finish()
+    try:
+        if pairs:
+            found, tally = _whole_pairs(pairs, suffixes)
+            if found:
+                measure(judge.real_pairs(found), len(found), pairs.name, 0)
+        else:
+            inputs, tally = _whole_pictures(data or [])
+            for suite, severity in asked if inputs else []:
+                context = {**context, "suite_version": suite_named(suite).version}
+                measure(judge.degraded_pairs(inputs, suite, severity, seed), len(inputs), suite, severity)
+    finally:  # what was measured before an interruption is kept
+        if records:
+            write_records(out, records)
+            showcase.finish()
     say(f"{len(records)} records in {out}")
     close(tally)
 

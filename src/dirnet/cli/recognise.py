@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dirnet.cli.common import close, command, levels, progress, say
+from dirnet.cli.common import check_file, close, command, progress, rows, say
 from dirnet.errors import DirnetError, UsageError
 
 if TYPE_CHECKING:
@@ -48,20 +48,21 @@ def evaluate_recognition(
         raise UsageError(f"{images} is no folder", wanted="the folder that the annotations' file names are in")
     names = suites.split(",")
     names = names if CLEAN in names else [CLEAN, *names]
-    rows = [(name, level) for name in dict.fromkeys(names) for level in levels(name, severities)]
+    asked = rows(",".join(names), severities)
     import torch
 
     from dirnet import __version__
     from dirnet.devices import pick_device, use_all_cores
     from dirnet.judge import recognise as judge
     from dirnet.judge.coco import read_annotations
-    from dirnet.judge.records import write_records
+    from dirnet.judge.records import folder_of, write_records
     from dirnet.judge.showcase import Showcase
     from dirnet.suites.suites import suite_named
     from dirnet.tasks.detect import detect
     from dirnet.tasks.networks import load_network
 
     use_all_cores()
+    check_file(out)
     place = pick_device(device)
     truth = read_annotations(annotations, images, masks=task == "segment")
     bare, spec = load_network(network)
@@ -76,37 +77,42 @@ def evaluate_recognition(
         "attached": {name: sha256 for name, (_, sha256) in added.items()}, "data": [images.name],
         "annotations_sha256": hashlib.sha256(annotations.read_bytes()).hexdigest(), "command": command(),
     }  # fmt: skip
-    folder = out.with_suffix(".detections")
+    folder = folder_of(out, "detections")
     folder.mkdir(parents=True, exist_ok=True)
-    showcase = Showcase(out.with_suffix(".pictures"), metric=judge.PRECISION[task])
+    showcase = Showcase(folder_of(out, "pictures"), metric=judge.PRECISION[task])
     records: list[Record] = []
-    for suite, severity in rows:
-        with progress(f"{suite} {severity or ''}".strip(), len(truth.pictures)) as advance:
-            found = judge.measure(
-                truth, detectors, task=task, suite=suite, severity=severity, seed=seed, folder=folder,
-                showcase=showcase, context=context | {"suite_version": suite_named(suite).version}, device=place,
-                on_picture=advance,
-            )  # fmt: skip
-        _tell(found)
-        records += found
-    means = judge.robustness(records)
-    _tell(means)
-    write_records(out, records + means)
-    showcase.finish()
-    say(f"{len(records + means)} records in {out}, the detections in {folder}")
+    try:
+        for suite, severity in asked:
+            with progress(f"{suite} {severity or ''}".strip(), len(truth.pictures)) as advance:
+                found = judge.measure(
+                    truth, detectors, task=task, suite=suite, severity=severity, seed=seed, folder=folder,
+                    showcase=showcase, context=context | {"suite_version": suite_named(suite).version}, device=place,
+                    on_picture=advance,
+                )  # fmt: skip
+            _tell(found)
+            records += found
+        means = judge.robustness(records)
+        _tell(means)
+        records += means
+    finally:  # what was measured before an interruption is kept
+        if records:
+            write_records(out, records)
+            showcase.finish()
+    say(f"{len(records)} records in {out}, the detections in {folder}")
     close(tally)
 
 
 def _attached(network: nn.Module, spec: Spec, sources: Sequence[str]) -> dict[str, tuple[nn.Module, str]]:
     """The network with each of these attached, by the name of the weights, and the weights' SHA-256."""
+    from dirnet.judge.recognise import BARE
     from dirnet.nets.weights import read_weights
     from dirnet.tasks.attach import attach
 
     found: dict[str, tuple[nn.Module, str]] = {}
     for source in sources:
         stored = read_weights(source)
-        if stored.name in found:
-            raise UsageError("Two attachments have one name", got=stored.name, cure="Rename one of the files.")
+        if stored.name in (BARE, *found):
+            raise UsageError("Two of the networks have one name", got=stored.name, cure="Rename one of the files.")
         found[stored.name] = (attach(network, source, spec=spec).eval(), stored.sha256)
     return found
 
@@ -118,12 +124,12 @@ def _readable(annotations: Annotations, task: Recognition) -> tuple[Annotations,
     from dirnet.pictures.folders import for_each
     from dirnet.pictures.read import read_picture
 
-    rows = {row["id"]: row for row in annotations.table["images"]}
+    images = {row["id"]: row for row in annotations.table["images"]}
     ids = {path: key for key, path in annotations.pictures.items()}
     whole = set()
 
     def check(item: Input) -> None:
-        row, pixels = rows[ids[item.path]], read_picture(item.path).pixels
+        row, pixels = images[ids[item.path]], read_picture(item.path).pixels
         if pixels.shape[:2] != (row["height"], row["width"]):
             raise DirnetError(
                 f"{item.path} is not of the size that is annotated", got=f"{pixels.shape[1]}x{pixels.shape[0]}",

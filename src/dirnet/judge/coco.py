@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,9 +118,10 @@ def _pictures(rows: list[Row], folder: Path, notes: list[str]) -> dict[int, Row]
 
 
 def _is_file_in(folder: Path, name: str) -> bool:
+    """Whether the name leads to a file without leaving the folder; the file may be a link to elsewhere."""
     try:
-        path = (folder / name).resolve()
-        return path.is_relative_to(folder.resolve()) and path.is_file()
+        inside = Path(os.path.normpath(folder / name)).is_relative_to(os.path.normpath(folder))
+        return inside and (folder / name).is_file()
     except (OSError, ValueError):  # a name that is none
         return False
 
@@ -145,7 +147,7 @@ def _cleaned(row: Row, number: int, mask: Code | None) -> Row:
         "image_id": row["image_id"],
         "category_id": row["category_id"],
         "bbox": row["bbox"],
-        "area": area if is_number(area) else row["bbox"][2] * row["bbox"][3],
+        "area": area if is_number(area) and area >= 0 else row["bbox"][2] * row["bbox"][3],
         "iscrowd": int(bool(row.get("iscrowd", 0))),
         "segmentation": mask,
     }

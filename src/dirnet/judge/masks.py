@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -38,6 +38,7 @@ def read_mask(given: Any, size: tuple[int, int]) -> Code:
         code = rle.merge(rle.frPyObjects(given, *size))
     elif isinstance(given, dict):
         _check_runs(given, size)
+        given = given | {"size": list(size)}
         code = rle.frPyObjects(given, *size) if isinstance(given["counts"], list) else given
     else:
         raise DirnetError("its mask is broken", got=type(given).__name__, wanted="polygons or run lengths")
@@ -70,7 +71,7 @@ def overlaps(found: Sequence[Code], truth: Sequence[Code]) -> np.ndarray:
     return np.asarray(whole, dtype=np.float64).reshape(len(found), len(truth))
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether JSON's value is a number, and one that a picture can have to do with."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
 

@@ -47,6 +47,11 @@ class Record:
 _REQUIRED = tuple(f.name for f in fields(Record))[:11]
 
 
+def folder_of(records: Path, what: str) -> Path:
+    """The folder of that kind that goes with a file of records: NAME.jsonl -> NAME.pictures."""
+    return records.with_name(f"{records.name.removesuffix('.jsonl')}.{what}")
+
+
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write one JSON object a line; the file appears whole or not at all."""
     with replacing(path) as beside, beside.open("w", encoding="utf-8") as lines:

@@ -47,11 +47,13 @@ def adapt(
         raise TrainingError("Adaptation is the work of one process", cure="Start it without a launcher.")
     recipe = replace(recipe, preset=start.model.preset)
     outcome = train(recipe, photographs, task, out, start=start.model, began_from=start.sha256, **options)
-    adapted = load(str(outcome.weights))
+    unguarded = outcome.weights.replace(out / "unguarded.safetensors")  # until the guard has seen them
+    adapted = load(str(unguarded))
     with as_file(files("dirnet") / "samples") as samples:
         model, guarded = guard(start.model, adapted.model, lambda model: known(model, samples))
     card = adapted.card | {"share_kept": guarded.share}
     save_weights(outcome.weights, recipe.preset, model.state_dict(), card)
+    unguarded.unlink()
     return outcome, guarded
 
 

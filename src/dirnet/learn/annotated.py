@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,12 @@ class AnnotatedPhotographs:
         self._photographs: list[torch.Tensor] = []
         self._objects: list[list[dict[str, Any]]] = []
         self._digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        objects: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for row in annotations.table["annotations"]:
+            if row["segmentation"] and not row["iscrowd"]:
+                objects[row["image_id"]].append(row)
         for key, path in annotations.pictures.items():
-            rows = [row for row in annotations.table["annotations"] if row["image_id"] == key]
-            kept = [row for row in rows if row["segmentation"] and not row["iscrowd"]]
+            kept = objects[key]
             try:
                 photograph = decode_photograph(path)
                 if any(tuple(row["segmentation"]["size"]) != photograph.shape[1:] for row in kept):
@@ -70,6 +74,10 @@ class AnnotatedPhotographs:
 
     def __len__(self) -> int:
         return len(self._photographs)
+
+    def categories(self) -> set[int]:
+        """The category ids of all that is in them."""
+        return {row["category_id"] for objects in self._objects for row in objects}
 
     def hash(self) -> str:
         """sha256 of the annotation file."""

@@ -38,4 +38,5 @@ def without_grain(photograph: torch.Tensor) -> torch.Tensor:
     smooth = denoise_nl_means(
         photograph.numpy() / 255, patch_size=5, patch_distance=7, h=STRENGTH * grain, sigma=grain, channel_axis=0
     )
-    return torch.from_numpy((smooth.clip(0, 1) * 255).round().astype(np.uint8))
+    found = (smooth.clip(0, 1) * 255).round().astype(np.uint8)
+    return torch.from_numpy(found).reshape(photograph.shape)  # a side of one pixel is dropped on the way

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -137,10 +139,11 @@ class _Run:
         _check_stages([stage for stage in STAGES if self.steps(stage)], start)
         model: Any = copy.deepcopy(start) if start else DiR(recipe.preset)
         self.model = model.to(accelerator.device, memory_format=layout).train()
-        self.header = f"# seed {seed}\n"
+        self.origin = {"seed": str(seed)}
         if began_from:
-            self.header += f"# from weights {began_from}\n"
-            self.data["began_from"] = began_from
+            self.origin["from weights"] = self.data["began_from"] = began_from
+        if task.about:
+            self.origin["attached"] = hashlib.sha256(json.dumps(task.about, sort_keys=True).encode()).hexdigest()
         self.critic = Critic(PRESETS[recipe.preset].width).to(accelerator.device)
         self.average = {key: value.clone() for key, value in self.model.state_dict().items()}
         self.saved_optimizer: dict[str, torch.Tensor] = {}
@@ -148,14 +151,15 @@ class _Run:
 
     def open(self, resume: bool, photographs: Photographs | AnnotatedPhotographs) -> Position:
         """Make the folder, or take up the run that lies in it."""
-        self.data |= {"photographs": len(photographs), "data_hash": photographs.hash()}
+        self.origin["photographs"] = photographs.hash()
+        self.data |= {"photographs": len(photographs), "data_hash": self.origin["photographs"]}
         terms_file = self.out / "recipe.toml"
         if self.checkpoint.exists():
             if not resume:
                 raise TrainingError(f"A run lies in {self.out} already", cure="Add --resume, or choose another --out.")
             if other := self._other_terms(terms_file):
                 raise TrainingError(
-                    f"The run in {self.out} was begun with another recipe, seed or weights",
+                    f"The run in {self.out} was begun with another recipe, seed, weights, network or photographs",
                     got="; ".join(other), cure=f"Compare {terms_file}.",
                 )  # fmt: skip
             position = read_position(self.checkpoint)
@@ -167,15 +171,19 @@ class _Run:
             return position
         if self.writes:
             with replacing(terms_file) as beside:
-                beside.write_text(self.header + self.recipe.to_toml(), encoding="utf-8")
+                header = "".join(f"# {name} {value}\n" for name, value in self.origin.items())
+                beside.write_text(header + self.recipe.to_toml(), encoding="utf-8")
         return Position(STAGES[0], 0, 0.0)
 
     def _other_terms(self, terms_file: Path) -> list[str]:
-        """What differs from the terms that a run was begun with; a key that is newer than it has its default there."""
-        header = [line for line in terms_file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-        other = sorted(line.strip("# ") for line in {*header} ^ {*self.header.splitlines()})
-        began, now = asdict(load_recipe(str(terms_file))), asdict(self.recipe)
-        return other + [f"{key} {began[key]}, now {now[key]}" for key in now if began[key] != now[key]]
+        """What differs from the terms that a run was begun with; what they did not say yet is as it was by default."""
+        text = terms_file.read_text(encoding="utf-8")
+        header = [line[2:].rpartition(" ") for line in text.splitlines() if line.startswith("# ")]
+        now = self.origin | asdict(self.recipe)
+        unsaid = {key: now[key] for key in ("attached", "photographs") if key in now}
+        began = unsaid | {name: value for name, _, value in header} | asdict(load_recipe(str(terms_file)))
+        began["task"] = tomllib.loads(text).get("task", now["task"])
+        return [f"{key} {began.get(key)}, now {now.get(key)}" for key in began | now if began.get(key) != now.get(key)]
 
     def steps(self, stage: str) -> int:
         return getattr(self.recipe, f"{stage}_steps")
@@ -278,7 +286,9 @@ def _part(name: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _check_stages(stages: Sequence[str], start: Start | None) -> None:
-    """UsageError where a stage asks for what there is not."""
+    """UsageError where a stage asks for what there is not, or where there is none."""
+    if not stages:
+        raise UsageError("The recipe has no steps at all", wanted="one of its *_steps above 0")
     without: dict[str, str] = {}
     if isinstance(start, Inside):
         without = dict.fromkeys(OF_PICTURES, "Inside a network")

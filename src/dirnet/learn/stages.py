@@ -15,7 +15,7 @@ from dirnet.errors import UsageError
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams
 from dirnet.learn import ranks
-from dirnet.learn.annotated import AnnotatedPhotographs, Labelled
+from dirnet.learn.annotated import AnnotatedPhotographs, Labelled, Target
 from dirnet.learn.data import ROOM, Photographs, Scenes, seed_of
 from dirnet.learn.dil import serial_losses
 from dirnet.learn.losses import Losses, baseline_losses, consistency_loss, content_loss, mean_std
@@ -234,9 +234,17 @@ class JointStage(Stage):
             )  # fmt: skip
         for part in model.network.modules():
             part.train(not isinstance(part, nn.BatchNorm2d))
+        self.labels = _labels(model)
 
     def draw(self, photographs: AnnotatedPhotographs, key: str) -> Labelled:
-        """Photographs and what is in them."""
+        """Photographs and what is in them; UsageError where the network has no label for some of it."""
+        if self.labels is not None and (strange := photographs.categories() - self.labels.keys()):
+            raise UsageError(
+                "The network has no label for some of what is annotated",
+                got=f"categories {', '.join(map(str, sorted(strange)[:5]))}",
+                wanted=f"some of {', '.join(map(str, sorted(self.labels)[:10]))}",
+                cure="Say in its SPEC.toml, as category_ids, which category each of its labels is.",
+            )
         return photographs.draw(self.recipe.batch, key)
 
     def forward(self, scenes: Labelled) -> Losses:
@@ -248,7 +256,14 @@ class JointStage(Stage):
             for picture, params in zip(scenes.pictures[own], drawn, strict=True)
         ]
         network = self.model.network if self.recipe.learns == "network" else self.model
-        return network(prepare(spoiled, self.model.spec), scenes.targets[own])
+        return network(prepare(spoiled, self.model.spec), [self._labelled(target) for target in scenes.targets[own]])
+
+    def _labelled(self, target: Target) -> Target:
+        """With the network's labels in the place of category ids."""
+        if self.labels is None:
+            return target
+        found = [self.labels[category] for category in target["labels"].tolist()]
+        return target | {"labels": torch.tensor(found, dtype=torch.int64, device=target["labels"].device)}
 
 
 STAGE_CLASSES: dict[str, Callable[[Recipe, Any, Critic, Task], Stage]] = {
@@ -259,6 +274,16 @@ STAGE_CLASSES: dict[str, Callable[[Recipe, Any, Critic, Task], Stage]] = {
     "adaptation": AdaptationStage,
     "joint": JointStage,
 }
+
+
+def _labels(model: Attached) -> dict[int, int] | None:
+    """The network's label of each category that it has one for; None where that is not known."""
+    heads = getattr(model.network, "roi_heads", None)
+    if model.spec.category_ids:
+        first = 1 if heads else 0  # a two-stage detector's label 0 is no object
+        return {category: label for label, category in enumerate(model.spec.category_ids) if label >= first}
+    score = getattr(getattr(heads, "box_predictor", None), "cls_score", None)
+    return {label: label for label in range(1, score.out_features)} if isinstance(score, nn.Linear) else None
 
 
 def _channels_last(image: torch.Tensor) -> torch.Tensor:

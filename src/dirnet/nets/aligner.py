@@ -56,12 +56,13 @@ class FeatureAligner(nn.Module):
         self.moments = nn.Sequential(nn.Linear(2 * both, inner), nn.GELU(), zero(nn.Linear(inner, 2 * channels)))
 
     def forward(self, baseline: torch.Tensor, pilot: torch.Tensor) -> torch.Tensor:
-        """Baseline (B, c, h, w), pilot (B, channels, h, w) -> r+ as the pilot; down to maps of 1 x 1."""
+        """Baseline (B, c, h, w), pilot (B, channels, h, w) of any float -> r+ as the pilot; down to maps of 1 x 1."""
         h, w = pilot.shape[2:]
-        statistics = channel_statistics(torch.cat((baseline, pilot), 1))
+        given = pilot.to(baseline.dtype)
+        statistics = channel_statistics(torch.cat((baseline, given), 1))
         mean, spread = statistics.unflatten(1, (2, -1))[:, :, -self.channels :, None, None].unbind(1)
         scale, shift = (Aligner.BOUND * torch.tanh(self.moments(statistics)))[:, :, None, None].chunk(2, 1)
-        normal = (pilot - mean) / spread
+        normal = (given - mean) / spread
         mirrored = (0, max(0, 2 - w), 0, max(0, 2 - h))  # a side of one cell has nothing to mirror
         local = self.local(F.pad(torch.cat((baseline, normal), 1), mirrored, mode="replicate"))[..., :h, :w]
         return pilot + (spread * (scale * normal + shift + local)).to(pilot.dtype)

@@ -15,7 +15,7 @@ _SRGB_TO_XYZ = np.array(
     [[0.43606567, 0.38514709, 0.14306641], [0.22248840, 0.71687317, 0.06060791], [0.01391602, 0.09707642, 0.71409607]]
 )
 _KNOTS = np.linspace(0, 1, 4097)
-_BEYOND = 8.0  # so far a curve goes on straight below 0 and above 1
+_BEYOND = 64.0  # so far a curve goes on straight below 0 and above 1
 _LEAST_SLOPE = 0.01
 _PARAMETERS = (1, 3, 4, 5, 7)  # of each kind of parametric curve
 

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dirnet.errors import PictureError
+from dirnet.judge.records import folder_of
 from dirnet.report.gather import Measured, gather, plain
 from dirnet.report.pictures import LABELS, Example, read_examples
 from dirnet.report.plots import DASHES, Series, curves, look
@@ -91,7 +92,7 @@ def _examples(paths: Sequence[Path]) -> tuple[list[Example], list[str]]:
     """The pictures of all files, the same scene of several models side by side, and why some files have none."""
     scenes: dict[tuple[str, str, str], list[Example]] = {}
     remarks = []
-    for folder in {path.resolve(): path.with_suffix(".pictures") for path in paths}.values():
+    for folder in {path.resolve(): folder_of(path, "pictures") for path in paths}.values():
         try:
             for example in read_examples(folder):
                 scenes.setdefault((example.suite, example.severity, example.name), []).append(example)

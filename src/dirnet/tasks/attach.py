@@ -72,7 +72,7 @@ class Attached(nn.Module):
             with self.attachment.aligning(self.network, pictures):
                 return self.network(*args, **kwargs)
         model = self.attachment
-        changes = together(lambda batch: mend(model, batch) - batch, [placed.picture for placed in pictures])
+        changes = together(lambda batch: mend(model, batch) - batch, [placed.picture.float() for placed in pictures])
         mended = [add_change(*each, self.spec) for each in zip(inputs, changes, pictures, strict=True)]
         seen = torch.stack(mended) if isinstance(images, torch.Tensor) else type(images)(mended)
         return self.network(seen, *args[1:], **kwargs) if key is None else self.network(**kwargs | {key: seen})

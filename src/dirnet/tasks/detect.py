@@ -63,10 +63,21 @@ def decode(output: Any, sizes: Sequence[tuple[int, int]], spec: Spec) -> list[De
     if spec.category_ids is None:
         return found
     ids = torch.tensor(spec.category_ids)
+    if any(len(each) and int(each.labels.max()) >= len(ids) for each in found):
+        raise UsageError(
+            "The network has more labels than its spec has category_ids",
+            got=f"label {max(int(each.labels.max()) for each in found if len(each))}",
+            wanted=f"labels under {len(ids)}; that of a two-stage detector's background, 0, has one as well",
+        )
     return [replace(each, labels=ids.to(each.labels.device)[each.labels]) for each in found]
 
 
-def _from_torchvision(answer: dict[str, torch.Tensor], size: tuple[int, int]) -> Detections:
+def _from_torchvision(answer: Any, size: tuple[int, int]) -> Detections:
+    if not isinstance(answer, dict) or not {"boxes", "scores", "labels"} <= answer.keys():
+        raise UsageError(
+            "The network's answer is not that of a torchvision detector", got=type(answer).__name__,
+            wanted="boxes, scores and labels of each picture",
+        )  # fmt: skip
     masks = answer.get("masks")
     if masks is not None:
         wanted = (len(answer["scores"]), 1, *size)
@@ -84,7 +95,13 @@ def _from_yolox(raw: torch.Tensor, size: tuple[int, int], spec: Spec) -> Detecti
 
     Rows are cells of the strides 8, 16, 32, each row by row; the best class of a row counts; NMS is by class.
     """
-    assert spec.size is not None
+    if spec.size is None or spec.fit != "letterbox":
+        raise UsageError(
+            "Of a YOLOX it must be known how pictures were laid", got=f"fit {spec.fit!r}, size {spec.size}",
+            wanted='fit "letterbox" and a size',
+        )  # fmt: skip
+    if raw.ndim != 2:
+        raise UsageError("The network's answer is not that of a YOLOX", got=f"numbers of shape {tuple(raw.shape)}")
     cells, strides = _grid(spec.size, raw)
     classes = raw.shape[1] - 5
     if len(cells) != len(raw) or classes != len(spec.category_ids or range(classes)):

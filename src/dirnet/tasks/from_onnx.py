@@ -30,10 +30,10 @@ def read_onnx(path: Path) -> nn.Module:
         ) from error
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         raise DirnetError(f"{path} keeps its weights in other files", cure="Save it with its weights inside.")
-    shape = _fixed_shape(model)
-    if shape:
-        _free_batch(model)
     try:
+        shape = _fixed_shape(model)
+        if shape:
+            _free_batch(model)
         network = onnx2torch.convert(model)
         for name, part in list(network.named_children()):
             if type(part).__name__ == "OnnxSlice":

@@ -42,7 +42,7 @@ class Inside(nn.Module):
     @contextmanager
     def aligning(self, network: nn.Module, pictures: Sequence[Placed]) -> Iterator[list[torch.Tensor]]:
         """While it lasts, the network sees these pictures with its maps corrected. Gives r0 of each, (c, h, w)."""
-        baselines = together(self.baseline, [placed.picture for placed in pictures])
+        baselines = together(self.baseline, [placed.picture.float() for placed in pictures])
         boxes = [_box(placed) for placed in pictures]
         queues = {name: iter(part) for name, part in zip(self.at, self.aligners, strict=True)}  # type: ignore[arg-type]
 
@@ -73,7 +73,8 @@ class Inside(nn.Module):
                 got=f"{tuple(pilot.shape)} for {len(baselines)} pictures",
                 wanted="the same maps at every call, one for each picture",
             )
-        return aligner(_lay(baselines, boxes, (pilot.shape[2], pilot.shape[3])).to(pilot.dtype), pilot)
+        laid = _lay(baselines, boxes, (pilot.shape[2], pilot.shape[3]))
+        return aligner(laid, pilot)
 
 
 def _lay(baselines: list[torch.Tensor], boxes: list[Box], size: tuple[int, int]) -> torch.Tensor:

@@ -81,6 +81,8 @@ def _build(about: dict[str, Any], folder: Path) -> nn.Module:
     if name.endswith(".onnx"):
         raise UsageError(f"No file {folder / name}")
     weights = about.get("weights", "DEFAULT")
+    if not isinstance(weights, str):
+        raise UsageError("The spec's weights are no name", got=repr(weights), wanted='a name, a file or "none"')
     if name == segmenter.NAME:
         return _segmenter(weights, folder)
     return _from_torchvision(name, weights, folder, about.get("options", {}))

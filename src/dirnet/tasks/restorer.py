@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ class Restorer(Loaded):
         """
         if not 0 <= strength <= 1:
             raise ValueError(f"strength: got {strength}; wanted 0 to 1")
+        if tone not in get_args(ToneMode):
+            raise ValueError(f"tone: got {tone!r}; wanted one of {', '.join(get_args(ToneMode))}")
         options: dict[str, Any] = {"tone": tone, "strength": strength, "tile": tile}
         for kind, work in _KINDS.items():
             if isinstance(image, kind):
