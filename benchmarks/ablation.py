@@ -6,8 +6,8 @@ Trains every variant of `VARIANTS` at every seed on photos_train, in runs/ablati
 kept, through `SUITES`; dir, canonical and its oracles, which a suite was shown that the others have not seen, through
 `REPORTED` too. The records go to results/ablation/NAME-SEED.jsonl. What stands there is not done again, and a run that
 was stopped goes on, so the command may be given as often as need be. Ends by writing results/ablation.json: of each
-variant, the difference from `canonical`, and what share that is of the lead which that suite's oracle has; each with a
-bootstrap interval over seeds and pictures (over pictures alone where there is one seed).
+variant, the difference from each of `RIVALS`, and the share of the lead that the suite's oracle has over canonical;
+each with a bootstrap interval over seeds and pictures (over pictures alone where there is one seed).
 """
 
 import argparse
@@ -35,6 +35,7 @@ from dirnet.pictures.folders import gather
 from dirnet.tasks.restore import Restoration
 
 TASK_ALONE = ["information_steps=0", "reference_steps=0", "content=0"]
+RIVALS = ("canonical", "canonical-randomised")  # the latter through the random transfer that dir has as well
 CANONICAL = [*TASK_ALONE, "randomised=0"]
 UNSEEN = ("unseen-val", "unseen-severity", "unseen-test", "compound")
 VARIANTS = {
@@ -135,18 +136,19 @@ def summarise() -> dict[str, dict[str, dict[str, Any]]]:
             row = f"{record.suite} {record.severity} {record.metric}"
             found[row][record.context["variant"]][record.context["training_seed"]] = record.values
 
-    def lead(row: str, name: str, *others: str) -> np.ndarray:
-        """Over canonical, (seeds, pictures), at the seeds that all of these have."""
-        seeds = sorted(set.intersection(*(set(found[row].get(each, {})) for each in (name, "canonical", *others))))
-        return np.array([np.subtract(found[row][name][seed], found[row]["canonical"][seed]) for seed in seeds])
+    def lead(row: str, name: str, *others: str, over: str = "canonical") -> np.ndarray:
+        """Of one variant over another, (seeds, pictures), at the seeds that all of these have."""
+        seeds = sorted(set.intersection(*(set(found[row].get(each, {})) for each in (name, over, *others))))
+        return np.array([np.subtract(found[row][name][seed], found[row][over][seed]) for seed in seeds])
 
     table: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for row, by_variant in found.items():
         oracle = f"oracle-{row.split()[0]}"
         for name, by_seed in by_variant.items():
             table[name][row] = {"mean": round(float(np.mean(list(by_seed.values()))), 3), "seeds": len(by_seed)}
-            if name != "canonical" and len(gained := lead(row, name)):
-                table[name][row]["over canonical"] = estimate(gained)
+            for rival in RIVALS:
+                if name not in RIVALS[: RIVALS.index(rival) + 1] and len(gained := lead(row, name, over=rival)):
+                    table[name][row][f"over {rival}"] = estimate(gained)
             if name not in ("canonical", oracle) and len(gained := lead(row, name, oracle)):
                 share = shares(gained, lead(row, oracle, name))
                 table[name][row]["share of the oracle's lead"] = estimate(share)
