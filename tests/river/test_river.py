@@ -37,7 +37,7 @@ def test_the_readme_names_the_two_commands() -> None:
     assert "./run test" in first_screen
 
 
-@pytest.mark.parametrize(("name", "suite"), [("tiny-proof", "seen"), ("tiny", "everyday+wide")])
+@pytest.mark.parametrize(("name", "suite"), [("tiny-proof", "seen"), ("tiny", "seen+everyday+wide")])
 def test_shipped_weights_are_small_whole_and_described(name: str, suite: str) -> None:
     assert name in shipped_weights()
     zoo = Path(dirnet.__file__).parent / "zoo"
