@@ -43,7 +43,8 @@ class Labelled:
 class AnnotatedPhotographs:
     """The photographs of a COCO annotation file, decoded once. Crowds, and objects without a mask, are left out.
 
-    notes: a sentence for all that cannot be used. TrainingError where nothing is left.
+    notes: a sentence for all that cannot be used; categories: the ids of all that is in them. TrainingError
+    where nothing is left.
     """
 
     def __init__(self, file: Path, folder: Path) -> None:
@@ -69,15 +70,12 @@ class AnnotatedPhotographs:
                 continue
             self._photographs.append(photograph)
             self._objects.append(kept)
+        self.categories = {row["category_id"] for objects in self._objects for row in objects}
         if not any(self._objects):
             raise TrainingError(f"No photograph with masks to train on in {file}", got="; ".join(self.notes[:3]))
 
     def __len__(self) -> int:
         return len(self._photographs)
-
-    def categories(self) -> set[int]:
-        """The category ids of all that is in them."""
-        return {row["category_id"] for objects in self._objects for row in objects}
 
     def hash(self) -> str:
         """sha256 of the annotation file."""

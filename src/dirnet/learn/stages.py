@@ -238,7 +238,7 @@ class JointStage(Stage):
 
     def draw(self, photographs: AnnotatedPhotographs, key: str) -> Labelled:
         """Photographs and what is in them; UsageError where the network has no label for some of it."""
-        if self.labels is not None and (strange := photographs.categories() - self.labels.keys()):
+        if self.labels is not None and (strange := photographs.categories - self.labels.keys()):
             raise UsageError(
                 "The network has no label for some of what is annotated",
                 got=f"categories {', '.join(map(str, sorted(strange)[:5]))}",
