@@ -34,7 +34,8 @@ def write_picture(path: Path, picture: Picture, *, force: bool = False) -> None:
     if write is None:
         raise PictureError(f"Cannot write {path}", got=repr(path.suffix), wanted=f"one of {', '.join(_WRITERS)}")
     check_free(path, picture.source, force=force)
-    if not np.isfinite(picture.pixels).all():
+    strips = range(0, len(picture.pixels), STRIP)
+    if not all(np.isfinite(picture.pixels[top : top + STRIP]).all() for top in strips):
         raise PictureError(f"Cannot write {path}", got="pixels that are no numbers (NaN or infinity)")
     with failures_as(f"Cannot write {path}"), replacing(path) as beside:
         write(beside, picture)

@@ -18,8 +18,8 @@ from dirnet.tasks.base import Batch, TaskLoss
 
 ToneMode = Literal["keep", "repair"]
 WHOLE_PIXELS = 4_000_000  # a larger picture is worked in pieces
-TILE = 1024
-MARGIN = 128  # more than the networks can see around a pixel
+TILE = 768
+MARGIN = 96  # at least as far as the networks can see around a pixel
 FLOOR = 5e-4  # squared error of a picture in which as good as nothing is wrong
 
 
