@@ -40,21 +40,28 @@ def test_an_unknown_device_is_refused_with_the_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpu", "amx"), [("flags : avx512f amx_bf16 amx_tile", True), ("flags : avx2", False), (None, False)]
+    ("cpu", "fast"),
+    [
+        ("flags : avx512f amx_bf16 amx_tile", True),
+        ("flags : avx512_bf16 clzero avx512_vp2intersect", True),
+        ("flags : avx512f avx512_bf16 clzero", False),
+        ("flags : avx2", False),
+        (None, False),
+    ],
 )
-def test_bf16_on_a_cpu_only_where_it_has_amx(monkeypatch: pytest.MonkeyPatch, cpu: str | None, amx: bool) -> None:
+def test_bf16_on_a_cpu_only_where_it_pays(monkeypatch: pytest.MonkeyPatch, cpu: str | None, fast: bool) -> None:
     def read_text(path: Path) -> str:
         if cpu is None:
             raise FileNotFoundError(path)
         return cpu
 
     monkeypatch.setattr(Path, "read_text", read_text)
-    devices.cpu_has_amx.cache_clear()
+    devices.cpu_is_fast_in_bf16.cache_clear()
     try:
-        assert devices.cpu_has_amx() is amx
-        assert devices.training_precision(torch.device("cpu")) == ("bf16" if amx else "no")
+        assert devices.cpu_is_fast_in_bf16() is fast
+        assert devices.training_precision(torch.device("cpu")) == ("bf16" if fast else "no")
     finally:
-        devices.cpu_has_amx.cache_clear()
+        devices.cpu_is_fast_in_bf16.cache_clear()
 
 
 @pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "no")])
