@@ -48,10 +48,13 @@ def test_the_folders_on_the_way_are_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
-def test_permissions_are_those_of_an_ordinary_new_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [None, 0o600])
+def test_permissions_are_those_of_an_ordinary_new_file(tmp_path: Path, mode: int | None) -> None:
     (tmp_path / "ordinary").write_text("x")
     with replacing(tmp_path / "ours") as beside:
         beside.write_text("x")
+        if mode:
+            beside.chmod(mode)
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
 
 

@@ -19,8 +19,10 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(8)}{path.suffix}")
     beside.touch(exist_ok=False)
+    mode = beside.stat().st_mode
     try:
         yield beside
+        beside.chmod(mode)  # a writer may have put a file for its owner alone there, as safetensors does
         with beside.open("rb+") as written:
             os.fsync(written.fileno())
         beside.replace(path)
