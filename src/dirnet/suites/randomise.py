@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 MIXED = 0.25  # spread of the filter's taps beside the middle one
-LOUDER = 0.35  # spread of the logarithm of the noise's strength
+LOUDER = 1.2  # what is wrong is made stronger by e to the power of this times a normal number's size
 STREAKED, STREAK = 0.5, 25  # noise in rows or columns: its most beside the noise itself; its length in pixels
 TRANSFER, SOFTEST = 0.8, -0.6  # gains of the picture's finer scales: their spread, and the least
 WIDTHS = (0.8, 1.6, 3.2)  # of the Gaussians that part those scales, in pixels
@@ -21,9 +21,9 @@ def randomise(spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], 
     """Change a share of spoiled pictures (N, 3, H, W), sides over 16; ideal, of that shape, is what they should be.
 
     What is wrong goes through a random filter over space and channels, may run in rows or columns, and is made stronger
-    or weaker; the picture beneath may be made sharper or softer by a random transfer function. After RandConv (Xu et
-    al., Robust and generalizable visual representation learning via random convolutions, ICLR 2021). A draw depends on
-    the picture's name alone.
+    than it was drawn; the picture beneath may be made sharper or softer by a random transfer function. After RandConv
+    (Xu et al., Robust and generalizable visual representation learning via random convolutions, ICLR 2021). A draw
+    depends on the picture's name alone.
     """
     normal, even = _draws(names, ideal.device)
     chosen = even[:, 5] < share
@@ -37,7 +37,7 @@ def randomise(spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], 
 def _change(spoiled: torch.Tensor, ideal: torch.Tensor, normal: torch.Tensor, even: torch.Tensor) -> torch.Tensor:
     """Pictures (N, 3, H, W) as `randomise` changes them, all of them; work is done where the draws ask for it."""
     noise = spoiled - ideal
-    wrong = _mix(noise, normal[:, :81].reshape(-1, 3, 3, 3, 3)) * _wide((LOUDER * normal[:, 81]).exp())
+    wrong = _mix(noise, normal[:, :81].reshape(-1, 3, 3, 3, 3)) * _wide((LOUDER * normal[:, 81].abs()).exp())
     for axis, amount, whether in ((2, even[:, 0], even[:, 1]), (3, even[:, 2], even[:, 3])):
         runs = whether < 0.3
         elsewhere = noise[runs].roll((noise.shape[2] // 2, noise.shape[3] // 2), (2, 3))
