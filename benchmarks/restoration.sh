@@ -3,7 +3,7 @@
 #   benchmarks/restoration.sh WEIGHTS [DATA]      DATA: the folder with photos_dev/ and real_dev/; else ../shared/data beside the checkout
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-weights=${1:?Which weights: tiny, tiny-proof?}
+weights=${1:?Which weights: small, tiny, small-proof, tiny-proof?}
 data=${2:-$here/../../shared/data}
 results=$here/results/restoration-$weights
 

@@ -10,7 +10,7 @@ import torch
 import dirnet
 from dirnet.judge.metrics import psnr, to_8bit
 from dirnet.judge.records import read_records
-from dirnet.nets.weights import load, shipped_weights
+from dirnet.nets.weights import DEFAULT, load, shipped_weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,11 +37,12 @@ def test_the_readme_names_the_two_commands() -> None:
     assert "./run test" in first_screen
 
 
-@pytest.mark.parametrize(("name", "suite"), [("tiny-proof", "seen"), ("tiny", "seen+everyday+wide")])
-def test_shipped_weights_are_small_whole_and_described(name: str, suite: str) -> None:
+@pytest.mark.parametrize("name", ["tiny", "tiny-proof", "small", "small-proof"])
+def test_shipped_weights_are_small_whole_and_described(name: str) -> None:
+    suite, size = "seen" if name.endswith("-proof") else "seen+everyday+wide", 0.5 if name.startswith("tiny") else 1.5
     assert name in shipped_weights()
     zoo = Path(dirnet.__file__).parent / "zoo"
-    assert (zoo / f"{name}.safetensors").stat().st_size < 0.55 * 2**20
+    assert (zoo / f"{name}.safetensors").stat().st_size < size * 2**20
     loaded = load(name)
     assert loaded.card["suite"] == suite
     assert loaded.card["finished"]
@@ -78,11 +79,11 @@ def test_a_report_of_the_demo_is_whole(tmp_path: Path) -> None:
         (r.suite, r.severity, r.model): r.value for r in read_records(tmp_path / "records.jsonl") if r.metric == "psnr"
     }
     for severity in (1, 3, 5):
-        assert rows["seen", severity, "tiny"] > rows["seen", severity, "input"]
+        assert rows["seen", severity, DEFAULT] > rows["seen", severity, "input"]
     precision = {(r.severity, r.model): r.value for r in read_records(tmp_path / "people.jsonl") if r.metric == "ap50"}
     assert precision.keys() == {(severity, model) for severity in (1, 3, 5) for model in ("input", "tiny-proof")}
     assert precision[1, "input"] == 1  # the one that was outlined is found, and what else is found is less sure
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "tiny" in page
+    assert DEFAULT in page
     assert "with DiR" in page
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)

@@ -18,7 +18,7 @@ from dirnet.errors import WeightsError
 from dirnet.files import replacing
 from dirnet.nets.model import PRESETS, DiR
 
-DEFAULT = "tiny"  # the best for use that is shipped
+DEFAULT = "small"  # the best for use that is shipped
 
 
 @dataclass(frozen=True)
