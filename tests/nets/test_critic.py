@@ -41,7 +41,7 @@ def test_scores_are_scaled_cosines_of_all_pairs(critic: Critic) -> None:
     for i in range(4):
         for j in range(6):
             assert scores[i, j].item() == pytest.approx(temperature * float(a[i] @ b[j]) + bias, rel=1e-5)
-    assert torch.equal(critic(b, a), scores.T)
+    torch.testing.assert_close(critic(b, a), scores.T)
 
 
 def test_what_is_the_same_scores_positive_and_what_is_not_negative(critic: Critic) -> None:
