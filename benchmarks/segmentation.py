@@ -13,7 +13,7 @@ The segmenter is the shipped one, on person_dev, through `ROWS`. Remedies:
 - `joint-both`: attachment and segmenter refined together.
 
 Those that are trained begin from the same weights and take the same steps (`STEPS`), of four photographs each with
-labels, of one without. The records go to results/segmentation/NAME-SEED.jsonl; what stands there is not done again, and
+labels, of two without. The records go to results/segmentation/NAME-SEED.jsonl; what stands there is not done again, and
 a run that was stopped goes on. Ends by writing results/segmentation.json, as benchmarks/detection.py writes its own.
 """
 
