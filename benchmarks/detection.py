@@ -15,8 +15,8 @@ The detector is YOLOX-nano, frozen, on coco_dev, through `ROWS`. Remedies:
 
 The records go to results/detection/NAME-SEED.jsonl. What stands there is not done again, and a run that was stopped
 goes on. Ends by writing results/detection.json: average precision, the share won back of what the bare detector loses
-from its clean precision, and the difference from `canonical`, each with the interval of a bootstrap over pictures and
-seeds (over pictures alone where there is one seed).
+from its clean precision, and the difference from each of `RIVALS`, each with the interval of a bootstrap over pictures
+and seeds (over pictures alone where there is one seed).
 """
 
 import argparse
@@ -59,6 +59,7 @@ TRAINED: dict[str, tuple[str, list[str]]] = {  # the restorer each begins from, 
     "oracle": ("canonical", [*ALONE, "suite=seen+unseen-severity+unseen-test+compound"]),
 }
 ATTACHED = {"attached": "tiny-proof", "attached-small": "small-proof", "shipped": "yolox-nano-proof"}
+RIVALS = ("canonical", "attached")
 AS_THEY_ARE = (*ATTACHED, "restored", "dncnn")
 ROWS = (
     ("clean", 0), ("seen", 3), ("seen", 5), ("unseen-val", 3), ("unseen-val", 5), ("unseen-severity", 3),
@@ -150,9 +151,10 @@ def summarise(results: Path) -> dict[str, dict[str, dict[str, object]]]:
             entry[name] = {"ap": ours.told(lambda ap: ap), "over bare": ours.told(lambda ap, b: ap - b, bare)}
             if row != "clean 0":
                 entry[name]["won back"] = ours.told(lambda ap, b, w: (ap - b) / (w - b), bare, whole)
-            rivals = {seed: record for seed, record in by_model.get("canonical", {}).items() if seed in records}
-            if name != "canonical" and rivals:
-                entry[name]["over canonical"] = ours.told(lambda ap, c: ap - c, Figures(rivals))
+            for rival in RIVALS:
+                rivals = {seed: record for seed, record in by_model.get(rival, {}).items() if seed in records}
+                if name != rival and rivals:
+                    entry[name][f"over {rival}"] = ours.told(lambda ap, r: ap - r, Figures(rivals))
     return table
 
 
