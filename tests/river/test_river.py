@@ -37,7 +37,7 @@ def test_the_readme_names_the_two_commands() -> None:
     assert "./run test" in first_screen
 
 
-@pytest.mark.parametrize("name", ["tiny", "tiny-proof", "small", "small-proof", "yolox-nano-proof"])
+@pytest.mark.parametrize("name", ["tiny", "tiny-proof", "small", "small-proof", "yolox-nano-proof", "yolox-nano"])
 def test_shipped_weights_are_small_whole_and_described(name: str) -> None:
     suite, size = "seen" if name.endswith("-proof") else "seen+everyday+wide", 1.5 if name.startswith("small") else 0.5
     assert name in shipped_weights()
