@@ -238,3 +238,12 @@ def test_an_interruption_leaves_nothing_half_written_and_the_rest_can_be_done_la
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
     assert last_line(restore(*words)) == "2 done, 2 skipped, 1 failed"
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3
+
+
+def test_weights_that_are_an_attachment_are_named_as_one(tmp_path: Path) -> None:
+    Image.fromarray(scene(32, 40)).save(tmp_path / "a.png")
+    found = restore(tmp_path / "a.png", "--out", tmp_path / "out", "--weights", "yolox-nano-proof")
+    assert found.exit_code == 0
+    assert "yolox-nano-proof mends pictures for a network, not for the eye" in found.output
+    again = restore(tmp_path / "a.png", "--out", tmp_path / "other", "--weights", "tiny-proof")
+    assert "for the eye" not in again.output

@@ -128,3 +128,12 @@ def test_what_cannot_be_trained_is_a_sentence(
 ) -> None:
     with pytest.raises(DirnetError, match=sentence):
         trained(home, tmp_path / "run", settings, **given)
+
+
+def test_another_preset_than_the_recipe_has_is_said(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained(home, tmp_path / "a", weights="small-proof", settings=("refinement_steps=1",))
+    assert "The network is small, as the weights are; attach alone would make tiny." in capsys.readouterr().err
+    trained(home, tmp_path / "b", weights="tiny-proof", settings=("refinement_steps=1",))
+    assert "alone would make" not in capsys.readouterr().err

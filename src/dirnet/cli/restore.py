@@ -74,7 +74,10 @@ def restore(
 
     chosen = pick_device(device.value)
     use_all_cores()
-    model = load(weights or DEFAULT).model.to(chosen)
+    loaded = load(weights or DEFAULT)
+    if "attachment" in loaded.card:
+        say(f"{loaded.name} mends pictures for a network, not for the eye; {DEFAULT} is for photographs.")
+    model = loaded.model.to(chosen)
     gathered = gather_inputs(inputs, out)
     outputs = dict(zip(gathered.inputs, output_paths(gathered.inputs, out, suffix), strict=True))
     waiting = [item for item in gathered.inputs if force or not outputs[item].exists()]

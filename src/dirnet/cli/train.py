@@ -77,8 +77,10 @@ def train(
     if annotations and (network is None or len(data) > 1):
         raise UsageError("--annotations go with one --data, and with --network")
     work = _work(terms, network, at or [], weights, chosen, labelled=annotations is not None)
-    terms = replace(terms, preset=work.preset)
     speaks = ranks.join(chosen)
+    if speaks and work.preset != terms.preset:
+        say(f"The network is {work.preset}, as the weights are; {terms.name} alone would make {terms.preset}.")
+    terms = replace(terms, preset=work.preset)
     with progress("reading photographs", len(gather(data).inputs)) if speaks else nullcontext(lambda: None) as advance:
         photographs = (
             AnnotatedPhotographs(annotations, data[0])
