@@ -4,9 +4,11 @@
 
 The detector is YOLOX-nano, frozen, on coco_dev, through `ROWS`. Remedies:
 
-- `restored`: tiny-proof restores the whole picture before the detector is given it; `dncnn`: DnCNN-blind does;
+- `restored`: tiny-proof restores the whole picture before the detector is given it; `dncnn`: DnCNN-blind does, which
+  takes 3 s a picture and therefore has `DENOISED_ROWS` alone;
 - `attached`: tiny-proof in front of the detector, as it is; `attached-small`: small-proof;
-  `shipped`: yolox-nano-proof, which is tiny-proof trained further for this detector, without labels;
+  `shipped` and `shipped-small`: yolox-nano-proof and yolox-nano-small-proof, which are the two trained further for this
+  detector, without labels;
 - those of `TRAINED`: attachments in front, trained without labels for `--steps` steps on photos_train,
   photos_unlabelled and person_train, at every seed, in runs/detection/. Each begins from the restorer of its name and
   seed that benchmarks/ablation.py has trained, so all of them have had the same training MACs: dir; canonical, the same
@@ -58,17 +60,26 @@ TRAINED: dict[str, tuple[str, list[str]]] = {  # the restorer each begins from, 
     "canonical-randomised": ("canonical-randomised", ["content=0"]),
     "oracle": ("canonical", [*ALONE, "suite=seen+unseen-severity+unseen-test+compound"]),
 }
-ATTACHED = {"attached": "tiny-proof", "attached-small": "small-proof", "shipped": "yolox-nano-proof"}
+ATTACHED = {
+    "attached": "tiny-proof", "attached-small": "small-proof", "shipped": "yolox-nano-proof",
+    "shipped-small": "yolox-nano-small-proof",
+}  # fmt: skip
 RIVALS = ("canonical", "attached")
 AS_THEY_ARE = (*ATTACHED, "restored", "dncnn")
 ROWS = (
     ("clean", 0), ("seen", 3), ("seen", 5), ("unseen-val", 3), ("unseen-val", 5), ("unseen-severity", 3),
     ("unseen-severity", 5), ("unseen-test", 3), ("unseen-test", 5), ("compound", 3), ("compound", 5),
 )  # fmt: skip
+DENOISED_ROWS = (("clean", 0), ("seen", 5), ("unseen-severity", 3))
 HERE = Path(__file__).parent
 RESULTS, RUNS = HERE / "results" / "detection", HERE.parent / "runs" / "detection"
 SHARED = HERE.parent.parent / "shared"
 DATA, COCO, WEIGHTS = SHARED / "data", SHARED / "data" / "coco_dev", SHARED / "weights"
+
+
+def rows_of(name: str) -> Sequence[tuple[str, int]]:
+    """What a remedy is measured through."""
+    return DENOISED_ROWS if name == "dncnn" else ROWS
 
 
 def remedy(name: str, network: nn.Module, spec: Spec, attachment: str | None) -> Detector:
@@ -100,12 +111,14 @@ def trained(name: str, seed: int, steps: int, network: nn.Module, spec: Spec, de
     return str(outcome.weights) if outcome.finished else None
 
 
-def run(attachments: dict[str, str | None], seed: int, network: nn.Module, spec: Spec) -> None:
-    """Measure remedies, and the bare detector beside them, through every row: a picture is spoiled once for all."""
+def run(
+    rows: Sequence[tuple[str, int]], attachments: dict[str, str | None], seed: int, network: nn.Module, spec: Spec
+) -> None:
+    """Measure remedies, and the bare detector beside them, through the rows: a picture is spoiled once for all."""
     truth = read_annotations(COCO / "instances.json", COCO / "images")
     remedies = {name: remedy(name, network, spec, attachment) for name, attachment in attachments.items()}
     detectors = {BARE: partial(detect, network, spec), **remedies}
-    records = through(ROWS, truth, detectors, task="detect", seed=seed, folder=RUNS / "detections")
+    records = through(rows, truth, detectors, task="detect", seed=seed, folder=RUNS / "detections")
     for name in remedies:
         write_records(RESULTS / f"{name}-{seed}.jsonl", [record for record in records if record.model in (BARE, name)])
 
@@ -195,8 +208,9 @@ def main() -> None:
                 attachments[name] = trained(name, seed, given.steps, network, spec, deadline)
                 if attachments[name] is None:
                     sys.exit("Out of time; give the command again to go on.")
-        if missing:
-            run(attachments, seed, network, spec)
+        for rows in (ROWS, DENOISED_ROWS):
+            if some := {name: file for name, file in attachments.items() if rows is rows_of(name)}:
+                run(rows, some, seed, network, spec)
     text = json.dumps(summarise(RESULTS), indent=1)
     RESULTS.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
     print(text)

@@ -5,7 +5,8 @@
 The segmenter is the shipped one, on person_dev, through `ROWS`. Remedies:
 
 - `attached`: tiny-proof in front of the segmenter, as it is, which restores every picture before it is looked at;
-- `dncnn`: DnCNN-blind does;
+  `attached-small`: small-proof;
+- `dncnn`: DnCNN-blind does, through `DENOISED_ROWS` alone;
 - `label-free`: recipe attach, from tiny-proof, in front of the frozen segmenter: on photos_train, photos_unlabelled and
   person_train, without their labels;
 - `joint`: recipe joint, from tiny-proof, the segmenter frozen: on person_train, with labels;
@@ -25,7 +26,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from detection import DATA, remedy, summarise, through
+from detection import ATTACHED, DATA, DENOISED_ROWS, remedy, summarise, through
 from safetensors.torch import load_file
 from torch import nn
 
@@ -49,7 +50,7 @@ ROWS = (
     ("clean", 0), ("seen", 3), ("seen", 5), ("unseen-val", 5), ("unseen-severity", 3), ("unseen-test", 5),
     ("compound", 3),
 )  # fmt: skip
-AS_THEY_ARE = ("attached", "dncnn")
+AS_THEY_ARE = ("attached", "attached-small", "dncnn")
 WITH_LABELS = {"joint": "attachment", "fine-tuned": "network", "joint-both": "both"}  # what learns
 TRAINED = ("label-free", *WITH_LABELS)
 HERE = Path(__file__).parent
@@ -83,9 +84,10 @@ def trained(name: str, seed: int, network: nn.Module, spec: Spec, deadline: floa
 
 
 def run(name: str, seed: int, detectors: dict[str, Detector]) -> None:
-    """Measure one remedy, and the bare segmenter beside it, through every row."""
+    """Measure one remedy, and the bare segmenter beside it, through its rows."""
     truth = read_annotations(DEV / "instances.json", DEV / "images")
-    records = through(ROWS, truth, detectors, task="segment", seed=seed, folder=RUNS / "detections")
+    rows = DENOISED_ROWS if name == "dncnn" else ROWS
+    records = through(rows, truth, detectors, task="segment", seed=seed, folder=RUNS / "detections")
     write_records(RESULTS / f"{name}-{seed}.jsonl", records)
 
 
@@ -108,7 +110,7 @@ def main() -> None:
             if mended is None:
                 sys.exit("Out of time; give the command again to go on.")
         else:
-            mended = remedy(name, network, spec, "tiny-proof" if name == "attached" else None)
+            mended = remedy(name, network, spec, ATTACHED.get(name))
         run(name, seed, {BARE: bare, name: mended})
     text = json.dumps(summarise(RESULTS), indent=1)
     RESULTS.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
