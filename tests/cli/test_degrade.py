@@ -18,6 +18,7 @@ from PIL import Image
 from sample_files import matrix_profile
 
 from dirnet.cli import degrade as module
+from dirnet.cli.common import gather_inputs
 from dirnet.cli.degrade import degrade
 from dirnet.errors import UsageError
 from dirnet.isp.params import ISPParams
@@ -219,3 +220,49 @@ def test_help_names_every_suite() -> None:
 
     told = CliRunner().invoke(app, ["degrade", "--help"], env={"COLUMNS": "200"}).output
     assert all(name in told for name in SUITES)
+
+
+def test_what_is_named_is_tried_wherever_the_results_go(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of results hides what lies in it only where it lies in a folder of inputs itself."""
+    (tmp_path / "in" / "results").mkdir(parents=True)
+    for name in ("a.png", "in/b.png", "in/results/c.png"):
+        (tmp_path / name).write_bytes((folder / "a.png").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    cases: list[tuple[list[str], str, list[str]]] = [
+        (["a.png"], ".", ["a.png"]),
+        (["in/b.png"], ".", ["b.png"]),
+        (["in"], ".", ["b.png", "results/c.png"]),
+        (["in"], "in", ["b.png", "results/c.png"]),
+        (["a.png", "in/b.png"], "in", ["a.png", "b.png"]),
+        (["in"], "in/results", ["b.png"]),
+        (["in", "in/results/c.png"], "in/results", ["b.png", "results/c.png"]),
+    ]
+    for given, out, expected in cases:
+        gathered = gather_inputs([Path(path) for path in given], Path(out))
+        assert [item.relative.as_posix() for item in gathered.inputs] == expected
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are Unicode there")
+def test_a_name_need_not_be_utf_8(folder: Path, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"z\xff\xe9.png")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / odd).write_bytes((folder / "a.png").read_bytes())
+    with pytest.raises(typer.Exit) as end:
+        degrade([tmp_path / "in"], tmp_path / "out")
+    assert end.value.exit_code == 0
+    assert (tmp_path / "out" / odd).is_file()
+
+
+@pytest.mark.parametrize(("views", "original"), [(1, "a.dng"), (2, "a.view0.png"), (2, "a.view1.dng")])
+def test_no_file_beside_takes_the_place_of_an_original(folder: Path, tmp_path: Path, views: int, original: str) -> None:
+    home = tmp_path / "in"
+    home.mkdir()
+    (home / "a.jpg").write_bytes((folder / "a.png").read_bytes())
+    (home / original).write_bytes((folder / "a.png").read_bytes())  # content decides
+    before = (home / original).read_bytes()
+    with pytest.raises(typer.Exit):
+        degrade([home], home, views=views, dng=True, force=True)
+    assert (home / original).read_bytes() == before
+    assert (home / "params.jsonl").is_file()

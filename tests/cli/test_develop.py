@@ -1,11 +1,12 @@
 """`dirnet develop`, as a person calls it."""
 
+import importlib
 import json
 import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -22,9 +23,12 @@ from dirnet.isp.faults import FAULTS
 from dirnet.isp.params import ISPParams
 from dirnet.isp.tone import srgb_decode
 from dirnet.pictures.dng import write_dng
+from dirnet.pictures.folders import Input
 from dirnet.pictures.raw import as_picture, read_raw
 from dirnet.pictures.read import read_picture
 from dirnet.suites.suites import SUITES
+
+module = importlib.import_module("dirnet.cli.develop")
 
 
 class Done(NamedTuple):
@@ -189,3 +193,21 @@ def test_a_folder_of_pictures_holds_nothing_to_develop(dirnet: Dirnet, tmp_path:
     done = dirnet(tmp_path, "--out", tmp_path / "out")
     assert done.code == 2
     assert "wanted at least one RAW file" in done.err
+
+
+def test_after_an_interruption_what_was_finished_is_written_down(
+    dirnet: Dirnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = module._develop_one
+
+    def interrupted(item: Input, *words: Any, **more: Any) -> dict[str, Any]:
+        if item.path.name == "two.dng":
+            raise KeyboardInterrupt
+        return one(item, *words, **more)
+
+    monkeypatch.setattr(module, "_develop_one", interrupted)
+    done = dirnet(folder, "--out", tmp_path)
+    assert done.code == 130
+    records = [json.loads(line) for line in (tmp_path / "params.jsonl").read_text().splitlines()]
+    assert [record["output"] for record in records] == ["one.png"]
+    assert sorted(path.name for path in tmp_path.rglob("*.png")) == ["one.png"]

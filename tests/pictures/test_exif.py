@@ -59,3 +59,14 @@ def test_only_what_speaks_of_the_photograph_is_parsed():
     parsed = parse_exif(exif_block())
     assert set(parsed) == {0x010F, 0x8769, 0x8825}
     assert (parsed[0x010F], parsed[0x8769][0x927C], parsed[0x8825][1]) == ("Maker", b"maker note", "N")
+
+
+@pytest.mark.parametrize(("endian", "kind", "size"), [("<", 4, "L"), (">", 4, "L"), (">", 3, "H")])
+def test_orientation_is_reset_whatever_its_type(endian, kind, size):
+    entry = struct.pack(endian + "HHL", 0x0112, kind, 1) + struct.pack(endian + size, 6).ljust(4, b"\0")
+    head = {"<": b"II*\0", ">": b"MM\0*"}[endian] + struct.pack(endian + "L", 8)
+    block = b"Exif\0\0" + head + struct.pack(endian + "H", 1) + entry + bytes(4)
+    before, after = Image.Exif(), Image.Exif()
+    before.load(block)
+    after.load(reset_orientation(block))
+    assert (before[0x0112], after[0x0112]) == (6, 1)

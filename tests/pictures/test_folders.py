@@ -118,3 +118,13 @@ def test_mistakes_of_the_program_come_out(mistake):
 def test_nothing_to_do_is_fine(tmp_path):
     assert gather([tmp_path]).inputs == []
     assert for_each([], lambda one: None) == Tally()
+
+
+def test_files_beside_an_output_are_no_inputs_and_no_two_equal(tmp_path):
+    plant(tmp_path, "a.tif", "a.compare.jpg", "b.jpg", "b.tif", "c.tif")
+    inputs = gather([tmp_path]).inputs
+    outputs = output_paths(inputs, tmp_path, ".png", beside=[".compare.jpg"])
+    written = [path.name for path in outputs] + [path.with_suffix(".compare.jpg").name for path in outputs]
+    assert len(set(written)) == 2 * len(inputs)
+    assert not set(written) & {one.path.name for one in inputs}
+    assert outputs[-1].name == "c.png"

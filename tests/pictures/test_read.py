@@ -15,7 +15,10 @@ from sample_files import exif_block, mosaic, scene, srgb_profile, xmp_packet
 
 from dirnet.errors import PictureError
 from dirnet.isp.develop import develop
+from dirnet.pictures.deep import tiff_tags, xmp_of_tiff
 from dirnet.pictures.dng import write_dng
+from dirnet.pictures.exif import exif_of_tiff
+from dirnet.pictures.png import write_png
 from dirnet.pictures.raw import read_raw
 from dirnet.pictures.read import PICTURE_SUFFIXES, RAW_SUFFIXES, read_picture
 
@@ -348,3 +351,73 @@ def test_a_broken_exif_does_not_lose_the_picture(tmp_path):
     (tmp_path / "a.jpg").write_bytes(stream.getvalue())
     picture = read_picture(tmp_path / "a.jpg")
     assert (picture.exif, picture.pixels.shape) == (None, (37, 53, 3))
+
+
+def test_sixteen_bits_without_the_extra_are_refused_not_cut(tmp_path, monkeypatch):
+    write_png(tmp_path / "a.png", [np.zeros((4, 4, 3), np.uint16)], (4, 4))
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    with pytest.raises(PictureError, match=r"needs imagecodecs.*dirnet-isp\[photo\]"):
+        read_picture(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("magic", [b"IIRO", b"IIRS", b"IIU\0"])
+def test_notes_of_raw_files_with_a_number_of_their_own(tmp_path, magic):
+    """As Olympus and Panasonic write them; here a DNG by another name."""
+    write_dng(tmp_path / "a.dng", mosaic())
+    whole = (tmp_path / "a.dng").read_bytes()
+    (tmp_path / "a.orf").write_bytes(magic + whole[4:])
+    expected, found = exif_of_tiff(tmp_path / "a.dng"), exif_of_tiff(tmp_path / "a.orf")
+    assert expected
+    assert found == expected
+    assert dict(tiff_tags(tmp_path / "a.orf")) == dict(tiff_tags(tmp_path / "a.dng"))
+
+
+@pytest.mark.parametrize("name", ["raw.cr3", "empty.raf", "text.orf"])
+def test_what_is_built_otherwise_has_no_notes(tmp_path, name):
+    (tmp_path / name).write_bytes(b"" if "empty" in name else b"\0\0\0\x18ftypcrx and more")
+    assert exif_of_tiff(tmp_path / name) is None
+    assert xmp_of_tiff(tmp_path / name) is None
+
+
+def test_floats_with_premultiplied_alpha_keep_what_is_above_1(tmp_path):
+    straight = np.array([[[3.0, 0.5, 0.0, 1.0], [2.0, 0.25, 1.0, 0.5], [0.0, 0.0, 0.0, 0.0]]], np.float32)
+    multiplied = straight.copy()
+    multiplied[..., :3] *= straight[..., 3:]
+    tifffile.imwrite(tmp_path / "a.tif", multiplied, photometric="rgb", extrasamples=["assocalpha"])
+    found = read_picture(tmp_path / "a.tif")
+    np.testing.assert_allclose(found.pixels, straight[..., :3])
+    assert found.alpha is not None
+    np.testing.assert_allclose(found.alpha, straight[..., 3])
+
+
+def png_with(path, *chunks):
+    """A PNG with chunks of kind and data after its header."""
+    Image.fromarray(scene()).save(path)
+    whole = path.read_bytes()
+    parts = [struct.pack(">L", len(d)) + k + d + struct.pack(">L", zlib.crc32(k + d)) for k, d in chunks]
+    path.write_bytes(whole[:33] + b"".join(parts) + whole[33:])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("chunks", "said"),
+    [
+        ([(b"cICP", bytes([12, 13, 0, 1]))], "cICP 12, 13, 0, 1"),
+        ([(b"gAMA", struct.pack(">L", 100000))], "gAMA 1;"),
+    ],
+)
+def test_colours_told_by_number_are_refused_not_lost(tmp_path, chunks, said):
+    with pytest.raises(PictureError, match=f"tells its colours by number, which would be lost; got {said}"):
+        read_picture(png_with(tmp_path / "a.png", *chunks))
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [(b"cICP", bytes([1, 13, 0, 1])), (b"gAMA", struct.pack(">L", 100000))],
+        [(b"gAMA", struct.pack(">L", 45455))],
+        [(b"sRGB", b"\0"), (b"gAMA", struct.pack(">L", 100000))],
+    ],
+)
+def test_numbers_that_say_srgb_are_fine(tmp_path, chunks):
+    assert np.array_equal(np.rint(read_picture(png_with(tmp_path / "a.png", *chunks)).pixels * 255), scene())

@@ -71,3 +71,20 @@ def test_what_is_far_beyond_srgb_comes_back() -> None:
     image = torch.tensor([0.02, 0.95, 0.05])[None, :, None, None].expand(1, 3, 4, 4)
     assert space.to_srgb(image)[:, 0].max() < -1
     torch.testing.assert_close(space.from_srgb(space.to_srgb(image)), image, atol=2e-3, rtol=0)
+
+
+def gray_profile(curve):
+    """A profile of gray by one curve."""
+    tag = 128 + 4 + 12
+    head = bytearray(128)
+    head[16:20], head[36:40] = b"GRAY", b"acsp"
+    return bytes(head) + struct.pack(">L4sLL", 1, b"kTRC", tag, len(curve)) + curve
+
+
+def test_a_curve_of_gray_is_a_space_and_the_curve_of_srgb_none():
+    linear = space_of(gray_profile(b"curv\0\0\0\0" + struct.pack(">L", 0)))
+    assert linear is not None
+    light = torch.linspace(0, 1, 21).reshape(1, 1, 3, 7).expand(-1, 3, -1, -1)
+    coded = torch.where(light > 0.0031308, 1.055 * light.clamp(min=1e-6) ** (1 / 2.4) - 0.055, 12.92 * light)
+    torch.testing.assert_close(linear.to_srgb(light), coded, atol=1e-3, rtol=0)
+    assert space_of(gray_profile(SRGB_CURVE)) is None

@@ -64,13 +64,15 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 def gather_inputs(paths: list[Path], out: Path) -> Gathered:
-    """The inputs below paths; never what lies in the results' own folder. UsageError where there are none."""
+    """The inputs below paths, but for what lies in a folder of results inside them. UsageError where there are none."""
     from dirnet.pictures.folders import Gathered, gather
 
     gathered = gather(paths)
     home = out.resolve()
     given = {path.resolve() for path in paths}
-    inputs = [item for item in gathered.inputs if home in given or home not in item.path.resolve().parents]
+    inside = any(path in given for path in home.parents)
+    found = ((item, item.path.resolve()) for item in gathered.inputs)
+    inputs = [item for item, path in found if not inside or path in given or home not in path.parents]
     if not inputs:
         raise UsageError("Nothing to do", got=", ".join(map(str, paths)), wanted="at least one picture")
     return Gathered(inputs, gathered.skipped)

@@ -60,7 +60,7 @@ def degrade(
     pool = ThreadPoolExecutor(workers or cores)
     futures: dict[Input, list[Future[dict[str, Any]]]] = {item: [] for item in gathered.inputs}
     try:
-        for copy in _copies(gathered.inputs, folders, table, seed, views):
+        for copy in _copies(gathered.inputs, folders, table, seed, views, dng=dng):
             futures[copy.item].append(pool.submit(_degrade_one, copy, home, room, dng=dng, force=force))
         with progress("degrading", len(futures)) as advance:
             tally = for_each(
@@ -93,17 +93,19 @@ def _severity_folders(home: Path, suite: Suite) -> dict[int, Path]:
     return {severity: home / f"severity-{severity}" for severity in (SEVERITIES if suite.faults else (0,))}
 
 
-def _copies(inputs: Sequence[Input], folders: dict[int, Path], suite: Suite, seed: int, views: int) -> Iterator[_Copy]:
+def _copies(
+    inputs: Sequence[Input], folders: dict[int, Path], suite: Suite, seed: int, views: int, *, dng: bool
+) -> Iterator[_Copy]:
     """Picture by picture, of each all severities and views."""
     from dirnet.pictures.folders import output_paths
 
-    outputs = [output_paths(inputs, folder, ".png") for folder in folders.values()]
+    endings = [".png"] if views == 1 else [f".view{view}.png" for view in range(views)]
+    beside = endings + [ending.removesuffix("png") + "dng" for ending in endings if dng]
+    outputs = [output_paths(inputs, folder, ".png", beside) for folder in folders.values()]
     for item, *paths in zip(inputs, *outputs, strict=True):
         for severity, path in zip(folders, paths, strict=True):
-            for view in range(views):
-                yield _Copy(
-                    item, path if views == 1 else path.with_suffix(f".view{view}.png"), suite, severity, seed, view
-                )
+            for view, ending in enumerate(endings):
+                yield _Copy(item, path.with_suffix(ending), suite, severity, seed, view)
 
 
 def _degrade_one(copy: _Copy, home: Path, room: _Room, *, dng: bool, force: bool) -> dict[str, Any]:

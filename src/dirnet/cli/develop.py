@@ -98,11 +98,13 @@ def develop(
         names = {"input": item.relative.as_posix(), "output": outputs[item].relative_to(out).as_posix()}
         lines.append({**names, **spoiling, "params": settings})
 
-    with progress("developing", len(gathered.inputs)) as advance:
-        tally = for_each(gathered.inputs, work, skipped=gathered.skipped, advance=advance)
-    if lines:
-        with replacing(log) as beside:
-            beside.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines), encoding="utf-8")
+    try:
+        with progress("developing", len(gathered.inputs)) as advance:
+            tally = for_each(gathered.inputs, work, skipped=gathered.skipped, advance=advance)
+    finally:  # after Ctrl-C too: what was finished is written down
+        if lines:
+            with replacing(log) as beside:
+                beside.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines), encoding="utf-8")
     close(tally)
 
 
@@ -166,7 +168,8 @@ def _spoil(settings: dict[str, Any], item: Input, fault: str, severity: int, see
 
     from dirnet.isp.faults import FAULTS
 
-    random = Random(f"{fault}/{severity}/{seed}/{item.relative.as_posix()}")
+    key = f"{fault}/{severity}/{seed}/{item.relative.as_posix()}"
+    random = Random(key.encode(errors="surrogateescape"))  # a name need not be UTF-8
     settings["noise_seed"] = int(random.random() * 2**32)
     right = settings["demosaic"]
     FAULTS[fault].spoil(settings, *_ranges(fault)[severity - 1], random)

@@ -37,6 +37,7 @@ class FormatChoice(StrEnum):
 
 
 _SUFFIXES = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp", "dng": ".dng"}
+_COMPARED = ".compare.jpg"
 
 
 def restore(
@@ -79,7 +80,8 @@ def restore(
         say(f"{loaded.name} mends pictures for a network, not for the eye; {DEFAULT} is for photographs.")
     model = loaded.model.to(chosen)
     gathered = gather_inputs(inputs, out)
-    outputs = dict(zip(gathered.inputs, output_paths(gathered.inputs, out, suffix), strict=True))
+    paths = output_paths(gathered.inputs, out, suffix, beside=[_COMPARED] if compare else [])
+    outputs = dict(zip(gathered.inputs, paths, strict=True))
     waiting = [item for item in gathered.inputs if force or not outputs[item].exists()]
     there = len(gathered.inputs) - len(waiting)
     if there:
@@ -89,7 +91,7 @@ def restore(
         picture, path = read_picture(item.path), outputs[item]
         before = middle(picture) if compare else None
         restore_in_place(model, picture, tone=tone.value, strength=strength, tile=tile)
-        beside = path.with_suffix(".compare.jpg")
+        beside = path.with_suffix(_COMPARED)
         if before is not None and (force or not beside.exists()):  # the result comes last: it says that all is done
             write_picture(beside, side_by_side(before, middle(picture)), force=force)
         write_picture(path, picture, force=force)

@@ -48,5 +48,7 @@ def quiet_pillow() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     said = error.strerror if isinstance(error, OSError) and error.strerror else next(iter(error.args), "")
+    if isinstance(error, UnicodeError):
+        said = str(error)
     text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
     return (text.strip().splitlines() or [type(error).__name__])[0]

@@ -39,6 +39,8 @@ def tiff_tags(path: Path) -> ImageFileDirectory_v2:
     """The first directory of a TIFF."""
     with path.open("rb") as file, quiet_pillow():
         head = file.read(16)
+        if not is_tiff(head):  # a RAW file of a number of its own: ORF, RW2
+            head = {b"II": b"II*\0", b"MM": b"MM\0*"}[head[:2]] + head[4:]
         tags = ImageFileDirectory_v2(head if head[2] == 43 else head[:8])
         file.seek(tags.next)
         tags.load(file)
@@ -95,8 +97,9 @@ def read_deep_tiff(path: Path, max_pixels: int) -> tuple[Pixels, int, int, bytes
             samples[..., 0] = 1 - samples[..., 0]
         colours, extra = 1 if page.photometric < 2 else 3, page.extrasamples
         if extra and extra[0] == 1:  # colours were multiplied by alpha: undo it
-            samples[..., :colours] /= np.maximum(samples[..., colours : colours + 1], np.float32(1e-6))
-            samples = np.minimum(samples, 1)
+            alpha = samples[..., colours : colours + 1]
+            np.divide(samples[..., :colours], alpha, out=samples[..., :colours], where=alpha > 0)
+            samples = np.minimum(samples, 1) if depth == 16 else samples
         if not extra or extra[0] == 0:
             samples = samples[..., :colours]
         orientation = page.tags.get(274)

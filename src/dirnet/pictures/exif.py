@@ -63,8 +63,8 @@ def reset_orientation(exif: bytes) -> bytes | None:
         (start,) = struct.unpack_from(order + "L", body, 4)
         (count,) = struct.unpack_from(order + "H", body, start)
         for entry in range(start + 2, start + 2 + 12 * count, 12):
-            if struct.unpack_from(order + "HHL", body, entry) == (ORIENTATION, 3, 1):
-                struct.pack_into(order + "H", body, entry + 8, 1)
+            if struct.unpack_from(order + "H", body, entry) == (ORIENTATION,):  # of whatever type it was
+                struct.pack_into(order + "HHLHH", body, entry, ORIENTATION, 3, 1, 1, 0)
         struct.pack_into(order + "L", body, start + 2 + 12 * count, 0)  # no second directory: that is the thumbnail
         return EXIF_HEAD + bytes(body)
     return None
@@ -79,8 +79,13 @@ def exif_of_tiff(path: Path) -> bytes | None:
     """EXIF block of a TIFF (or of a RAW file built as one), which keeps it among its own tags."""
     # The picture counts: a broken note about it is left out.
     with path.open("rb") as file, contextlib.suppress(Exception), quiet_pillow():
-        tags = Image.Exif()
-        tags.load_from_fp(file)
+        tags, head = Image.Exif(), file.read(8)
+        if head[2:3] == b"+":  # BigTIFF
+            file.seek(0)
+            tags.load_from_fp(file)
+        else:  # TIFF, or what only its own number tells from one: ORF, RW2
+            tags.endian = {b"II": "<", b"MM": ">"}[head[:2]]
+            tags.load_from_fp(file, *struct.unpack(tags.endian + "L", head[4:]))
         kept = Image.Exif()
         kept.update(_about_the_photograph(tags))
         return kept.tobytes() if len(kept) else None

@@ -63,18 +63,23 @@ def _files_within(folder: Path) -> Iterator[Path]:
         yield from (path for path in paths if path.is_file())
 
 
-def output_paths(inputs: Sequence[Input], out: Path, suffix: str | Callable[[Path], str]) -> list[Path]:
+def output_paths(
+    inputs: Sequence[Input], out: Path, suffix: str | Callable[[Path], str], beside: Sequence[str] = ()
+) -> list[Path]:
     """The path under `out` for each input: sub-folders mirrored, same stem, `suffix` (".png", or by its path).
 
     No two are equal, none is an input, on file systems that ignore case too: `name.png`, else `name.jpg.png`, else
-    `name.jpg.2.png` and so on.
+    `name.jpg.2.png` and so on. beside: suffixes of further files that will be written; the same holds of them.
     """
     taken = {_identity(given.path) for given in inputs}
     outputs = []
     for given in inputs:
         ending = suffix if isinstance(suffix, str) else suffix(given.path)
-        output = next(path for path in _candidates(out / given.relative, ending) if _identity(path) not in taken)
-        taken.add(_identity(output))
+        for output in _candidates(out / given.relative, ending):
+            wanted = {_identity(path) for path in (output, *map(output.with_suffix, beside))}
+            if wanted.isdisjoint(taken):
+                break
+        taken |= wanted
         outputs.append(output)
     return outputs
 

@@ -32,6 +32,7 @@ from dirnet.pictures.exif import (
     turn_upright,
 )
 from dirnet.pictures.picture import STRIP, Picture, Pixels
+from dirnet.pictures.png import foreign_colours
 
 MAX_PIXELS = 256_000_000
 # fmt: off
@@ -105,12 +106,19 @@ def _read_with_pillow(path: Path, head: bytes, max_pixels: int) -> Picture:
                     got=str(image.format),
                     cure="Convert it to PNG or TIFF of 16 bits.",
                 )
-            channels = read_deep_png(path) if deep else _to_channels(image)
+            if is_png(head) and (colours := foreign_colours(head)):
+                raise PictureError(
+                    f"{path} tells its colours by number, which would be lost", got=colours,
+                    wanted="sRGB, or a profile", cure="Convert it to one with an ICC profile.",
+                )  # fmt: skip
+            image.load()  # some notes come after the pixels
             icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
             exif, xmp = image.info.get("exif"), image.info.get("xmp")
             if is_tiff(head):
                 exif, xmp = exif_of_tiff(path), xmp_of_tiff(path)
-            return _picture(channels, 16 if deep else 8, _orientation(image), icc, exif, xmp, path)
+            orientation = _orientation(image)
+            channels = read_deep_png(path) if deep else _to_channels(image, spend=True)
+            return _picture(channels, 16 if deep else 8, orientation, icc, exif, xmp, path)
     except UnidentifiedImageError as error:
         raise PictureError(
             f"{path} is no picture that can be read", wanted="JPEG, PNG, TIFF, RAW and the like"
@@ -135,19 +143,25 @@ def picture_of(image: Image.Image) -> Picture:
     return _picture(_to_channels(image), 8, 1, image.info.get("icc_profile"), None, None, None)
 
 
-def _to_channels(image: Image.Image) -> Pixels:
-    """(H, W, 1..4) float32, 0..1: gray, gray + alpha, RGB or RGB + alpha; in strips, which spares memory."""
+def _to_channels(image: Image.Image, *, spend: bool = False) -> Pixels:
+    """(H, W, 1..4) float32, 0..1: gray, gray + alpha, RGB or RGB + alpha.
+
+    In strips, which spares memory; all the more if the image may be spent: then it is closed.
+    """
     image.load()
-    if image.mode == "CMYK":
-        image = _from_cmyk(image)
-    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-    if image.has_transparency_data:
+    seen = _from_cmyk(image) if image.mode == "CMYK" else image
+    mode = "L" if seen.mode in ("1", "L", "LA", "La") else "RGB"
+    if seen.has_transparency_data:
         mode += "A"
-    samples: Pixels = np.empty((image.height, image.width, len(mode)), np.float32)
-    for top in range(0, image.height, STRIP):
+    width, height = seen.size
+    samples: Pixels = np.empty((height, width, len(mode)), np.float32)
+    strips = [seen.crop((0, top, width, min(top + STRIP, height))) for top in range(0, height, STRIP)]
+    if spend:
+        seen.close()
+        image.close()
+    for top in reversed(range(0, height, STRIP)):
         rows = samples[top : top + STRIP]
-        strip = image.crop((0, top, image.width, top + len(rows))).convert(mode)
-        np.divide(np.asarray(strip).reshape(rows.shape), 255, out=rows, dtype=np.float32)
+        np.divide(np.asarray(strips.pop().convert(mode)).reshape(rows.shape), 255, out=rows, dtype=np.float32)
     return samples
 
 

@@ -39,9 +39,17 @@ class Space:
 
 
 def space_of(icc: bytes | None) -> Space | None:
-    """The space that an ICC profile describes by curves and a matrix; None where that is sRGB, or it does otherwise."""
+    """The space that an ICC profile describes by curves and a matrix, or by one curve of gray.
+
+    None where that is sRGB, or where the profile does otherwise.
+    """
     try:
-        tags = _tags(icc or b"")
+        icc = icc or b""
+        tags = _tags(icc)
+        if icc[16:20] == b"GRAY":
+            gray = _curve(tags[b"kTRC"])
+            space = Space((gray, gray, gray), np.eye(3))
+            return None if _is_srgb(space) else space
         columns = np.array([struct.unpack_from(">3i", tags[name], 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]).T / 65536
         red, green, blue = (_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC"))
         space = Space((red, green, blue), np.linalg.solve(_SRGB_TO_XYZ, columns))

@@ -32,17 +32,15 @@ def apply_tiled(
         )
     tile, margin = -(-tile // GRID) * GRID, -(-margin // GRID) * GRID
     height, width = image.shape[2:]
-    output, above = (
-        into,
-        image[:, :, :0],
-    )  # above: the last rows as they were, which a result may have taken the place of
+    output, above = into, image[:, :, :0]  # above, beside: what was there before a result took its place
     for top in range(0, height, tile):
         bottom, before = min(top + tile, height), above.shape[2]
-        rows = torch.cat((above, image[:, :, top : bottom + margin]), 2)
-        above = rows[:, :, max(before + bottom - top - margin, 0) : before + bottom - top].clone()
+        kept, beside = [], image.new_empty(1, image.shape[1], before + min(bottom + margin, height) - top, 0)
         for left in range(0, width, tile):
-            seen_left, right = max(left - margin, 0), min(left + tile, width)
-            seen = rows[:, :, :, seen_left : right + margin]
+            right, aside = min(left + tile, width), beside.shape[3]
+            columns = slice(left, right + margin)
+            ahead = torch.cat((above[..., columns], image[:, :, top : bottom + margin, columns]), 2)
+            seen = torch.cat((beside, ahead), 3)
             answer = function(seen)
             if answer.shape[2:] != seen.shape[2:]:
                 raise ValueError(
@@ -50,7 +48,10 @@ def apply_tiled(
                 )
             if output is None:
                 output = answer.new_empty(1, answer.shape[1], height, width)
-            core = answer[:, :, before : before + bottom - top, left - seen_left : right - seen_left]
-            output[:, :, top:bottom, left:right] = core
+            rows, core = slice(before, before + bottom - top), slice(aside, aside + right - left)
+            kept.append(seen[:, :, max(rows.stop - margin, 0) : rows.stop, core].clone())
+            beside = seen[..., max(core.stop - margin, 0) : core.stop].clone()
+            output[:, :, top:bottom, left:right] = answer[:, :, rows, core]
+        above = torch.cat(kept, 3)
     assert output is not None
     return output

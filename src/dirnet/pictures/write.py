@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from dirnet.errors import PictureError
 from dirnet.files import replacing
-from dirnet.pictures.codecs import failures_as, photo_library
-from dirnet.pictures.exif import EXIF_HEAD, XMP, parse_exif
+from dirnet.pictures.codecs import failures_as
+from dirnet.pictures.exif import XMP, parse_exif
 from dirnet.pictures.picture import STRIP, Picture, check_free
+from dirnet.pictures.png import ROWS, write_png
 from dirnet.pictures.tiff import write_tiff
 
 _JPEG_MARKER_BYTES, _JPEG_XMP_BYTES = 65533, 65504
-_PNG_XMP_HEAD = b"XML:com.adobe.xmp\0\0\0\0\0"
 
 
 def write_picture(path: Path, picture: Picture, *, force: bool = False) -> None:
@@ -42,26 +40,10 @@ def write_picture(path: Path, picture: Picture, *, force: bool = False) -> None:
 
 
 def _png(path: Path, picture: Picture) -> None:
-    if picture.depth == 8:
-        notes = PngInfo()
-        if picture.xmp:
-            notes.add(b"iTXt", _PNG_XMP_HEAD + picture.xmp)
-        image_of(picture).save(path, "PNG", icc_profile=picture.icc, exif=picture.exif or b"", pnginfo=notes)
-        return
-    png = memoryview(photo_library("imagecodecs").png_encode(_samples(picture, 16)))
-    with path.open("wb") as file:
-        file.write(png[:33])  # signature and header; profile and notes must stand before the pixels
-        if picture.icc:
-            file.write(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.icc)))
-        if picture.exif:
-            file.write(_chunk(b"eXIf", picture.exif.removeprefix(EXIF_HEAD)))
-        if picture.xmp:
-            file.write(_chunk(b"iTXt", _PNG_XMP_HEAD + picture.xmp))
-        file.write(png[33:])
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">L", len(data)) + kind + data + struct.pack(">L", zlib.crc32(kind + data))
+    height, width = picture.pixels.shape[:2]
+    bits = min(picture.depth, 16)
+    strips = (_samples(picture, bits, slice(top, top + ROWS)) for top in range(0, height, ROWS))
+    write_png(path, strips, (height, width), icc=picture.icc, exif=picture.exif, xmp=picture.xmp)
 
 
 def _jpeg(path: Path, picture: Picture) -> None:
@@ -72,8 +54,9 @@ def _jpeg(path: Path, picture: Picture) -> None:
 
 
 def _webp(path: Path, picture: Picture) -> None:
-    icc = None if picture.grayscale else picture.icc  # WebP has no gray: it is written as RGB
-    notes = {"icc_profile": icc or b"", "exif": picture.exif or b"", "xmp": picture.xmp or b""}
+    if picture.grayscale:  # WebP has no gray: it is written as RGB, for which a profile of gray does not hold
+        picture = replace(picture.in_srgb(), icc=None)
+    notes = {"icc_profile": picture.icc or b"", "exif": picture.exif or b"", "xmp": picture.xmp or b""}
     image_of(picture).save(path, "WEBP", lossless=True, exact=True, **notes)
 
 

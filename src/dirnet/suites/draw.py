@@ -75,7 +75,8 @@ def _picked(suite: Suite, random: Random) -> list[str]:
 
 def _random(suite: Suite, *key: object) -> Random:
     text = "/".join(str(part) for part in (suite.name, suite.version, *key))
-    return Random(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16]))
+    name = text.encode(errors="surrogateescape")  # that of a file need not be UTF-8
+    return Random(int.from_bytes(hashlib.sha256(name).digest()[:16]))
 
 
 def _camera(random: Random) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from dirnet.tasks.base import Batch, TaskLoss
 
 ToneMode = Literal["keep", "repair"]
 WHOLE_PIXELS = 4_000_000  # a larger picture is worked in pieces
-TILE = 768
+TILE, SMALL_TILE = 768, 384  # their sides; the smaller, where the picture itself takes up much of the memory
+LARGE_PIXELS = 64_000_000
 MARGIN = 96  # at least as far as the networks can see around a pixel
 FLOOR = 5e-4  # squared error of a picture in which as good as nothing is wrong
 
@@ -77,7 +78,7 @@ def restore(
     """
     h, w = image.shape[2:]
     if tile is None and h * w > WHOLE_PIXELS:
-        tile = TILE
+        tile = SMALL_TILE if h * w > LARGE_PIXELS else TILE
     if tile and len(image) > 1:
         each = [restore(model, one[None], tone=tone, strength=strength, tile=tile, space=space) for one in image]
         return torch.cat(each, out=into)
