@@ -7,7 +7,7 @@ import math
 from dirnet.errors import TrainingError
 
 PATIENCE = 10  # bad steps in a row; a single one is passed over without an update
-LEAST_STD = 0.02  # of r0's channels; an untrained encoder's is some 0.15, a taught one's near 1
+LEAST_STD = 0.02  # of r0's channels; an untrained encoder's is some 0.5, that of tiny-proof 0.2
 TAUGHT_BY, LOOKED_BACK = 150, 50  # steps of stage 1 by which the views tell of each other, and those averaged over
 MOST_ENTROPY = 0.95 * math.log(2)  # of the critic; on photographs it is under 0.6 log 2 by then
 

@@ -55,7 +55,7 @@ def budget(recipe: Recipe, task: Task) -> Budget:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         image = torch.zeros(1, 3, side, side)
         model.decode(model(image), (side, side))
-    clean = dataclasses.replace(recipe, suite="clean", randomised=0.0)  # a camera that does nothing
+    clean = dataclasses.replace(recipe, suite="clean", randomised=0.0, grained=0.0)  # a camera that does nothing
     stages = []
     for name in (stage for stage in STAGES if stage != "joint"):  # whose cost is the network's
         stage = STAGE_CLASSES[name](clean, model, critic, task)

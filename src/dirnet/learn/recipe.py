@@ -15,6 +15,7 @@ from dirnet.errors import UsageError
 TASKS = ("restore", "recognise")
 ESTIMATORS = ("jsd", "dv", "infonce", "nwj")
 LEARNS = ("attachment", "network", "both")
+SHARES = ("randomised", "grained", "leaves", "enlarged", "zoomed", "masking")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Recipe:
             raise UsageError("Unknown estimator", got=repr(self.estimator), wanted=f"one of {', '.join(ESTIMATORS)}")
         if self.learns not in LEARNS:
             raise UsageError("Nothing there that learns", got=repr(self.learns), wanted=f"one of {', '.join(LEARNS)}")
-        shares = {key: getattr(self, key) for key in ("grained", "leaves", "enlarged", "zoomed")}
+        shares = {key: getattr(self, key) for key in SHARES}
         if not all(0 <= share <= 1 for share in shares.values()) or self.enlarged == 1:
             raise UsageError(
                 "There are no such shares", got=", ".join(f"{key} {share}" for key, share in shares.items()),

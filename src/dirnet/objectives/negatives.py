@@ -28,8 +28,10 @@ def pick_places(
     angle = torch.rand(scenes, near, generator=generator) * 2 * torch.pi
     low, high = NEAR_CELLS
     radius = low + (high - low) * torch.rand(scenes, near, generator=generator)
-    step = torch.stack((angle.sin(), angle.cos()), -1) * radius[..., None]
-    neighbour = (spot[:, :near] + step.round().long()).clamp(min=torch.zeros(2, dtype=torch.long), max=size - 1)
+    step = (torch.stack((angle.sin(), angle.cos()), -1) * radius[..., None]).round().long()
+    there = spot[:, :near] + step
+    there = torch.where((there < 0) | (there >= size), spot[:, :near] - step, there)  # the other way, where that is out
+    neighbour = there.clamp(min=torch.zeros(2, dtype=torch.long), max=size - 1)
     rows, columns = torch.cat((spot, neighbour), 1).unbind(-1)
     return Places(rows, columns)
 

@@ -51,9 +51,9 @@ def make_views(
 
     Crops of `size` are offset independently in steps of `STEP` pixels, so that neither position, nor the phase of the
     networks' 8-pixel grid, nor that of the JPEG blocks ties two views. matched: every second scene
-    takes the settings of the one before it (with noise of its own), which gives negatives that differ in the scene
-    alone. randomised: the share of exposures that `randomise` changes; grained: the share in which nothing is wrong but
-    grain of no camera in particular.
+    takes the settings of the one before it (with noise and random transfer of its own), which gives negatives that
+    differ in the scene alone. randomised: the share of exposures that `randomise` changes; grained: the share in which
+    nothing is wrong but grain of no camera in particular.
     """
     if min(scenes.shape[-2:]) < size:
         sides = " x ".join(map(str, scenes.shape[-2:]))
