@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from dirnet.errors import DirnetError
 from dirnet.judge.coco import Annotations, only, read_annotations, result_rows, write_results
@@ -221,3 +222,39 @@ def test_pictures_may_be_links_and_names_may_not_lead_out_of_the_folder(tmp_path
     assert read(tmp_path, [annotation()], images=[image]).pictures == {7: tmp_path / "images" / "link.jpg"}
     with pytest.raises(DirnetError, match="there is no file"):
         read(tmp_path, [annotation()], images=[image | {"file_name": "../elsewhere.jpg"}])
+
+
+def test_of_two_images_of_one_file_the_second_is_left_out_and_told(tmp_path: Path) -> None:
+    table = {
+        "images": [{"id": key, "file_name": "a.png", "height": 4, "width": 6} for key in (1, 2)],
+        "annotations": [{"id": key, "image_id": key, "category_id": 1, "bbox": [0, 0, 2, 2]} for key in (1, 2)],
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.png")
+    (tmp_path / "a.json").write_text(json.dumps(table))
+    found = read_annotations(tmp_path / "a.json", tmp_path, masks=False)
+    assert list(found.pictures) == [1]
+    assert found.notes[0] == "Image 2 is left out: its file a.png is another's."
+    assert "there is no image 2" in found.notes[1]
+
+
+@pytest.mark.parametrize(
+    ("turn", "size", "kept"), [(1, (6, 4), True), (3, (6, 4), False), (6, (6, 4), True), (6, (5, 5), False)]
+)
+def test_a_picture_that_may_be_turned_is_left_out_and_told(tmp_path: Path, turn: int, size: Any, kept: bool) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.new("RGB", size).save(tmp_path / "a.jpg", exif=exif)
+    table = {
+        "images": [{"id": 1, "file_name": "a.jpg", "height": size[0] if turn > 4 else size[1], "width": size[0]}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 2, 2]}],
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(table))
+    if kept:
+        assert read_annotations(tmp_path / "a.json", tmp_path, masks=False).notes == []
+    else:
+        with pytest.raises(
+            DirnetError, match=r"a\.jpg is turned by its EXIF, and which way it was annotated is not known"
+        ):
+            read_annotations(tmp_path / "a.json", tmp_path, masks=False)

@@ -18,7 +18,7 @@ from dirnet.errors import UsageError
 from dirnet.learn.annotated import AnnotatedPhotographs
 from dirnet.learn.loop import train
 from dirnet.learn.recipe import Recipe, load_recipe
-from dirnet.learn.stages import JointStage
+from dirnet.learn.stages import JointStage, _labels
 from dirnet.nets.critic import Critic
 from dirnet.nets.model import DiR
 from dirnet.tasks.attach import Attached, attach
@@ -195,3 +195,14 @@ def test_categories_are_taught_as_the_labels_that_the_network_has_for_them(
 def test_a_category_without_a_label_is_a_sentence(found: AnnotatedPhotographs, ids: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match=r"no label for some.*got categories 1; wanted some of 18\. Say in its SPEC"):
         step(found, 1, ids)
+
+
+@pytest.mark.parametrize("name", ["ssdlite320_mobilenet_v3_large", "fcos_resnet50_fpn", "retinanet_resnet50_fpn"])
+def test_what_one_stage_detectors_have_labels_for(name: str) -> None:
+    torchvision = pytest.importorskip("torchvision")
+    network = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=4)
+    assert _labels(attach(network, DiR("tiny"))) == {1: 1, 2: 2, 3: 3}
+    spec = Spec("torchvision-detection", fit="own", category_ids=(7, 8, 9, 10))
+    background = name.startswith("ssd")  # which learns a score for it; the others have 0 for an object
+    wanted = {8: 1, 9: 2, 10: 3} if background else {7: 0, 8: 1, 9: 2, 10: 3}
+    assert _labels(attach(network, DiR("tiny"), spec=spec)) == wanted

@@ -297,3 +297,44 @@ def test_a_network_of_another_number_format_keeps_it(kind: torch.dtype, at: str 
     image = torch.rand(2, 3, 40, 56).to(kind)
     assert torch.equal(attach(network, None, at=at)(image), network(image))
     assert attach(network, None if at else "tiny-proof", at=at)(image).dtype == kind
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("at", [None, "first"])
+def test_cast_as_a_whole_it_answers_in_that_format_as_the_network(
+    network: Plain, kind: torch.dtype, at: str | None
+) -> None:
+    seeing = attach(network, at=at).to(kind)
+    image = torch.rand(1, 3, 32, 48).to(kind)
+    assert torch.equal(seeing(image)["out"], network(image)["out"])
+    assert {parameter.dtype for parameter in seeing.attachment.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_it_is_in_the_mode_the_network_is_in(network: Plain, training: bool) -> None:
+    network.train(training)
+    assert attach(network).training == training
+
+
+def test_files_may_be_paths(network: Plain, tmp_path: Path) -> None:
+    attach(network).save(tmp_path / "own.safetensors")
+    (tmp_path / "own.toml").write_text('network = "own.pt"\nwhite = 255\n')
+    assert attach(network, tmp_path / "own.safetensors", spec=tmp_path / "own.toml").spec.white == 255
+
+
+@pytest.mark.parametrize(
+    "compiled", [lambda net: torch.compile(net, backend="eager"), lambda net: net.compile() or net]
+)
+def test_inside_what_is_compiled_hooks_would_not_be_heard(network: Plain, compiled: Callable[[Any], Any]) -> None:
+    with pytest.raises(UsageError, match=r"inside a compiled network cannot be corrected\. Attach first"):
+        attach(compiled(network), at="first")
+
+
+def test_an_attachment_of_other_conventions_is_a_sentence(torchvision: Any, tmp_path: Path) -> None:
+    detector = torchvision.models.get_model("ssdlite320_mobilenet_v3_large", weights=None, weights_backbone=None).eval()
+    with pytest.raises(
+        UsageError, match="yolox-nano was saved for a network of other conventions; got fit 'letterbox'"
+    ):
+        attach(detector, "yolox-nano")
+    seeing = attach(detector, "yolox-nano", spec="torchvision-detection")
+    assert seeing.spec.fit == "own"

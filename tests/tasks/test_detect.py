@@ -138,3 +138,16 @@ def test_a_label_without_a_category_is_a_sentence() -> None:
     said = {"boxes": torch.rand(1, 4), "scores": torch.rand(1), "labels": torch.tensor([1])}
     with pytest.raises(UsageError, match="more labels than its spec has category_ids; got label 1"):
         decode([said], [(6, 8)], Spec("torchvision-detection", fit="own", category_ids=(7,)))
+
+
+@pytest.mark.parametrize(("fit", "across", "down"), [("letterbox", 0.25, 0.25), ("resize", 0.25, 0.5)])
+def test_boxes_of_a_fitted_picture_are_read_back_in_its_own_pixels(fit: str, across: float, down: float) -> None:
+    """A detector of torchvision's answer behind a letterbox or a stretch of 100 x 100."""
+    box = torch.tensor([200.0, 100.0, 300.0, 180.0])
+    seen = box * torch.tensor([across, down, across, down])
+    said = {"boxes": torch.stack((seen, torch.tensor([-5.0, 0.0, 400.0, 300.0]))), "scores": torch.tensor([0.9, 0.1])}
+    network = Answers([said | {"labels": torch.tensor([1, 2])}])
+    (found,) = detect(
+        network, Spec("torchvision-detection", fit=fit, size=(100, 100), fill=0.3), [torch.rand(3, 200, 400)]
+    )
+    assert torch.allclose(found.boxes, torch.stack((box, torch.tensor([0.0, 0.0, 400.0, 200.0]))))

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from dirnet.errors import DirnetError
 from dirnet.files import replacing
 from dirnet.judge.masks import Code, encode, import_faster_coco_eval, is_number, read_mask
+from dirnet.pictures.exif import ORIENTATION
 from dirnet.tasks.detect import Detections
 
 Row = dict[str, Any]
@@ -99,6 +102,7 @@ def write_results(path: Path, rows: Sequence[Row]) -> None:
 def _pictures(rows: list[Row], folder: Path, notes: list[str]) -> dict[int, Row]:
     """The rows of images that can be used, by id."""
     found: dict[int, Row] = {}
+    taken: set[str] = set()
     for row in rows:
         key: Any = row.get("id")
         name = row.get("file_name")
@@ -110,8 +114,13 @@ def _pictures(rows: list[Row], folder: Path, notes: list[str]) -> dict[int, Row]
             reason = f"there is no file {name} in {folder}"
         elif not (_is_size(row.get("height")) and _is_size(row.get("width"))):
             reason = "it has no height or width"
+        elif name in taken:
+            reason = f"its file {name} is another's"
+        elif _may_be_turned(folder / name):
+            reason = f"{name} is turned by its EXIF, and which way it was annotated is not known"
         else:
             found[key] = row
+            taken.add(name)
             continue
         notes.append(f"Image {key} is left out: {reason}.")
     return found
@@ -124,6 +133,16 @@ def _is_file_in(folder: Path, name: str) -> bool:
         return inside and (folder / name).is_file()
     except (OSError, ValueError):  # a name that is none
         return False
+
+
+def _may_be_turned(path: Path) -> bool:
+    """Whether a picture is seen otherwise than it is stored, and its size does not tell which of them is meant."""
+    try:
+        with Image.open(path) as image:
+            turn, square = image.getexif().get(ORIENTATION, 1), image.width == image.height
+    except Exception:  # no picture, or a broken note about it: told where it is read
+        return False
+    return turn in (2, 3, 4) or (square and turn in (5, 6, 7, 8))
 
 
 def _reason_against(row: Row, images: dict[int, Row], categories: dict[int, Row]) -> str:

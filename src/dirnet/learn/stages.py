@@ -278,12 +278,16 @@ STAGE_CLASSES: dict[str, Callable[[Recipe, Any, Critic, Task], Stage]] = {
 
 def _labels(model: Attached) -> dict[int, int] | None:
     """The network's label of each category that it has one for; None where that is not known."""
-    heads = getattr(model.network, "roi_heads", None)
-    if model.spec.category_ids:
-        first = 1 if heads else 0  # a two-stage detector's label 0 is no object
-        return {category: label for label, category in enumerate(model.spec.category_ids) if label >= first}
+    heads, head = (getattr(model.network, name, None) for name in ("roi_heads", "head"))
     score = getattr(getattr(heads, "box_predictor", None), "cls_score", None)
-    return {label: label for label in range(1, score.out_features)} if isinstance(score, nn.Linear) else None
+    classification = getattr(head, "classification_head", None)
+    columns = getattr(classification, "num_columns", None)  # of an SSD
+    if model.spec.category_ids:
+        first = 1 if heads or columns else 0  # there label 0 is no object
+        return {category: label for label, category in enumerate(model.spec.category_ids) if label >= first}
+    labels = score.out_features if isinstance(score, nn.Linear) else columns
+    labels = labels or getattr(classification, "num_classes", None)  # FCOS, RetinaNet
+    return {label: label for label in range(1, labels)} if isinstance(labels, int) else None
 
 
 def _channels_last(image: torch.Tensor) -> torch.Tensor:

@@ -75,11 +75,9 @@ def output_paths(
     outputs = []
     for given in inputs:
         ending = suffix if isinstance(suffix, str) else suffix(given.path)
-        for output in _candidates(out / given.relative, ending):
-            wanted = {_identity(path) for path in (output, *map(output.with_suffix, beside))}
-            if wanted.isdisjoint(taken):
-                break
-        taken |= wanted
+        candidates = _candidates(out / given.relative, ending)
+        output = next(path for path in candidates if _identities(path, beside).isdisjoint(taken))
+        taken |= _identities(output, beside)
         outputs.append(output)
     return outputs
 
@@ -91,6 +89,10 @@ def _candidates(mirrored: Path, suffix: str) -> Iterator[Path]:
     while True:
         yield mirrored.with_name(f"{mirrored.name}.{number}{suffix}")
         number += 1
+
+
+def _identities(output: Path, beside: Sequence[str]) -> set[str]:
+    return {_identity(path) for path in (output, *map(output.with_suffix, beside))}
 
 
 def _identity(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ _BLANK = (64, 64)
 
 def attach(
     network: nn.Module,
-    model: DiR | str | None = None,
+    model: DiR | str | Path | None = None,
     at: str | Sequence[str] | None = None,
-    spec: Spec | str | None = None,
+    spec: Spec | str | Path | None = None,
 ) -> Attached:
     """The network, seeing through a bad camera: called as it was, answering as it did. It is itself not changed.
 
@@ -36,7 +36,11 @@ def attach(
     (B, C, h, w) are corrected instead. spec: the network's conventions, if it wants anything but RGB 0..1 (`spec_of`).
     UsageError where a part or a spec is unknown, WeightsError where weights are.
     """
+    model = str(model) if isinstance(model, Path) else model
+    spec = str(spec) if isinstance(spec, Path) else spec
     parts = None if at is None else (at,) if isinstance(at, str) else tuple(at)
+    if parts and any(hasattr(part, "_orig_mod") or part._compiled_call_impl for part in network.modules()):
+        raise UsageError("Maps inside a compiled network cannot be corrected", cure="Attach first, then compile.")
     if isinstance(model, str):
         attached = _stored(network, read_weights(model), parts, spec)
     else:
@@ -45,6 +49,7 @@ def attach(
     parameter = next(network.parameters(), None)
     if parameter is not None:
         attached.attachment.to(parameter.device)
+    attached.training = network.training
     return attached
 
 
@@ -57,6 +62,12 @@ class Attached(nn.Module):
     def __init__(self, network: nn.Module, preset: str, attachment: DiR | Inside, spec: Spec) -> None:
         super().__init__()
         self.network, self.preset, self.attachment, self.spec = network, preset, attachment, spec
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Attached:
+        """To another device or number format; what was added goes on computing in float32."""
+        super()._apply(fn, recurse)
+        self.attachment.float()
+        return self
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """As the network: pictures first, a batch (B, 3, H, W) or a list of (3, H, W), then whatever else it takes."""
@@ -101,6 +112,11 @@ def _stored(network: nn.Module, stored: Stored, at: tuple[str, ...] | None, spec
     """From a saved attachment, or from a restorer's weights."""
     model, about = DiR(stored.preset), stored.card.get("attachment", {})
     meant = spec_from(about["spec"]) if spec is None and about else spec_of(network, spec)
+    if spec is None and about and meant.fit != "own" and resizes_itself(network):
+        raise UsageError(
+            f"{stored.name} was saved for a network of other conventions", got=f"fit {meant.fit!r}",
+            cure=f"Give spec=, the conventions of {type(network).__name__}.",
+        )  # fmt: skip
     misfit = f"{stored.name} does not fit what it is to be attached with"
     if not about.get("at"):
         fill(model, stored.state, misfit)

@@ -54,7 +54,7 @@ def decode(output: Any, sizes: Sequence[tuple[int, int]], spec: Spec) -> list[De
     if spec.output == "yolox":
         found = [_from_yolox(raw, size, spec) for raw, size in zip(output, sizes, strict=True)]
     elif spec.output == "torchvision-detection":
-        found = [_from_torchvision(answer, size) for answer, size in zip(output, sizes, strict=True)]
+        found = [_from_torchvision(answer, size, spec) for answer, size in zip(output, sizes, strict=True)]
     else:
         raise UsageError(
             "The network is no detector whose answer is known", got=f"output {spec.output!r}",
@@ -67,12 +67,12 @@ def decode(output: Any, sizes: Sequence[tuple[int, int]], spec: Spec) -> list[De
         raise UsageError(
             "The network has more labels than its spec has category_ids",
             got=f"label {max(int(each.labels.max()) for each in found if len(each))}",
-            wanted=f"labels under {len(ids)}; that of a two-stage detector's background, 0, has one as well",
+            wanted=f"labels under {len(ids)}; 0, where it is the background (two stages, SSD), has one as well",
         )
     return [replace(each, labels=ids.to(each.labels.device)[each.labels]) for each in found]
 
 
-def _from_torchvision(answer: Any, size: tuple[int, int]) -> Detections:
+def _from_torchvision(answer: Any, size: tuple[int, int], spec: Spec) -> Detections:
     if not isinstance(answer, dict) or not {"boxes", "scores", "labels"} <= answer.keys():
         raise UsageError(
             "The network's answer is not that of a torchvision detector", got=type(answer).__name__,
@@ -87,7 +87,13 @@ def _from_torchvision(answer: Any, size: tuple[int, int]) -> Detections:
                 got=str(tuple(masks.shape)), wanted=str(wanted),
             )  # fmt: skip
         masks = masks[:, 0] > 0.5
-    return Detections(answer["boxes"], answer["scores"], answer["labels"], masks)
+    boxes = answer["boxes"]
+    if spec.size and spec.fit in ("letterbox", "resize"):
+        ratio = letterbox_size(size, spec)[2]
+        down, across = (ratio, ratio) if spec.fit == "letterbox" else (spec.size[0] / size[0], spec.size[1] / size[1])
+        boxes = boxes / boxes.new_tensor((across, down) * 2)
+        boxes = boxes.clamp(min=0).minimum(boxes.new_tensor((size[1], size[0]) * 2))
+    return Detections(boxes, answer["scores"], answer["labels"], masks)
 
 
 def _from_yolox(raw: torch.Tensor, size: tuple[int, int], spec: Spec) -> Detections:
