@@ -10,10 +10,10 @@ import torch.nn.functional as F
 
 WEAKEST, STRONGEST = 1.0, 12.0  # steps of 255
 COARSEST = 1.6  # pixels: the standard deviation of the Gaussian that its brightness has gone through
-WIDEST = 4.0  # the same of its colour, which cameras smooth more than brightness, and JPEG as well
+WIDEST = 6.0  # the same of its colour, which cameras smooth more than brightness, and JPEG as well
 FINE = 0.25  # share of pictures whose grain is as fine as can be, and of those whose colour is as fine as brightness
 MOST_COLOUR = 1.2  # strength of either axis of colour beside that of brightness; 1 where channels are independent
-REACH = 12  # pixels of a Gaussian on either side
+REACH = 18  # pixels of a Gaussian on either side
 
 
 def add_grain(spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], share: float) -> torch.Tensor:
