@@ -170,6 +170,7 @@ def test_it_writes_over_nothing_unasked(dirnet: Dirnet, folder: Path, tmp_path: 
         ("--wb", "2,1"),
         ("--wb", "2,1,-1"),
         ("--wb", "2,1,nan"),
+        ("--wb", "1e300,1,1"),
         ("--wb", "warm"),
         ("--wb", "2,1,1.5", "--temperature", "5000"),
         ("--temperature", "100"),

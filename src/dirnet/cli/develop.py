@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +15,8 @@ from dirnet.errors import UsageError
 if TYPE_CHECKING:
     from dirnet.isp.sensor_data import Mosaic
     from dirnet.pictures.folders import Gathered, Input
+
+LEAST_GAIN, MOST_GAIN = 0.001, 1000
 
 
 class DemosaicChoice(StrEnum):
@@ -192,6 +193,10 @@ def _gains(text: str) -> tuple[float, ...]:
         gains = tuple(float(word) for word in text.split(","))
     except ValueError:
         gains = ()
-    if len(gains) != 3 or not all(0 < gain < math.inf for gain in gains):
-        raise UsageError("--wb makes no sense", got=repr(text), wanted="three positive gains, as in 2.1,1,1.6")
+    if len(gains) != 3 or not all(LEAST_GAIN <= gain <= MOST_GAIN for gain in gains):
+        raise UsageError(
+            "--wb makes no sense",
+            got=repr(text),
+            wanted=f"three gains from {LEAST_GAIN} to {MOST_GAIN}, as in 2.1,1,1.6",
+        )
     return gains

@@ -53,7 +53,13 @@ class Picture:
     def in_srgb(self) -> Picture:
         """The same picture as sRGB, not clipped, without its profile; itself where it is that or has none we know."""
         space = space_of(self.icc)
-        return replace(self.with_tensor(space.to_srgb(self._planes())), icc=None) if space else self
+        if space is None:
+            return self
+        pixels = np.empty_like(self.pixels)
+        for top in range(0, len(pixels), STRIP):
+            rows = torch.from_numpy(self.pixels[top : top + STRIP]).permute(2, 0, 1)[None]
+            pixels[top : top + STRIP] = space.to_srgb(rows)[0].permute(1, 2, 0).numpy()
+        return replace(self, pixels=pixels, icc=None)
 
     def to_tensor(self) -> torch.Tensor:
         """The picture as sRGB: a (1, 3, H, W) float32 tensor of its own memory, clipped to 0..1."""
