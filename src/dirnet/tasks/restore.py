@@ -18,7 +18,7 @@ from dirnet.tasks.base import Batch, TaskLoss
 
 ToneMode = Literal["keep", "repair"]
 WHOLE_PIXELS = 4_000_000  # a larger picture is worked in pieces
-TILE, SMALL_TILE = 768, 384  # their sides; the smaller, where the picture itself takes up much of the memory
+TILE, SMALL_TILE = 640, 384  # their sides; the smaller, where the picture itself takes up much of the memory
 LARGE_PIXELS = 64_000_000
 MARGIN = 96  # at least as far as the networks can see around a pixel
 FLOOR = 5e-4  # squared error of a picture in which as good as nothing is wrong
