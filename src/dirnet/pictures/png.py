@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def write_png(
 
 def foreign_colours(head: bytes) -> str | None:
     """What a PNG that begins with `head` says of its colours without an ICC profile, where that is not sRGB."""
-    chunks = {kind: data for kind, data in _chunks(head) if kind in (b"cICP", b"gAMA", b"sRGB", b"iCCP")}
+    chunks = {kind: data[:4] for kind, data in _chunks(head) if kind in (b"cICP", b"gAMA", b"sRGB", b"iCCP")}
     if (numbers := chunks.get(b"cICP")) and not numbers.startswith(_SRGB_BY_NUMBER):
         return f"cICP {', '.join(map(str, numbers))}"
     if b"gAMA" in chunks and not chunks.keys() & {b"cICP", b"sRGB", b"iCCP"}:
@@ -80,7 +81,7 @@ def _header(size: tuple[int, int], bits: int, colour_type: int) -> bytes:
     return struct.pack(">LLBBBBB", size[1], size[0], bits, colour_type, 0, 0, 0)
 
 
-def _chunk(file, kind: bytes, data: bytes) -> None:
+def _chunk(file: BinaryIO, kind: bytes, data: bytes) -> None:
     file.write(struct.pack(">L", len(data)) + kind + data + struct.pack(">L", zlib.crc32(kind + data)))
 
 
