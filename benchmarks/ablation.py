@@ -1,6 +1,6 @@
 """What each part of the method is worth: the same recipe with a part taken away, for the same training MACs.
 
-    .venv/bin/python benchmarks/ablation.py [NAME ...] [--seeds 0 1 2] [--steps 800] [--max-time 170m]
+    .venv/bin/python benchmarks/ablation.py [NAME ...] [--seeds 0 1 2] [--steps 800 | --recipe NAME] [--max-time 170m]
 
 Trains every variant of `VARIANTS` at every seed on photos_train, in runs/ablation/, and measures it on kodak24, tone
 kept, through `SUITES`; dir, canonical and its oracles, which a suite was shown that the others have not seen, through
@@ -8,6 +8,10 @@ kept, through `SUITES`; dir, canonical and its oracles, which a suite was shown 
 was stopped goes on, so the command may be given as often as need be. Ends by writing results/ablation.json: of each
 variant, the difference from each of `RIVALS`, and the share of the lead that the suite's oracle has over canonical;
 each with a bootstrap interval over seeds and pictures (over pictures alone where there is one seed).
+
+With --recipe the variants are of that recipe at its full length instead of tiny-proof's at `--steps`, each is measured
+through `EVERY`, and runs, records and figures have places of their own: runs/ablation/RECIPE/,
+results/ablation/RECIPE/ and results/ablation/RECIPE.json.
 """
 
 import argparse
@@ -17,6 +21,7 @@ import json
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +74,7 @@ SUITES = (
     ("clean", 0), ("seen", 3), ("seen", 5), ("unseen-val", 3), ("unseen-val", 5), ("unseen-severity", 3),
 )  # fmt: skip
 REPORTED = (("unseen-test", 3), ("compound", 3))
+EVERY = (("clean", 0), *itertools.product(("seen", *UNSEEN), (1, 3, 5)))
 METRICS = ("psnr", "psnr_tone")
 HERE = Path(__file__).parent
 RESULTS, RUNS = HERE / "results" / "ablation", HERE.parent / "runs" / "ablation"
@@ -96,23 +102,30 @@ def short(steps: int) -> Recipe:
     )  # fmt: skip
 
 
-def run(name: str, recipe: Recipe, seed: int, photographs: Photographs, deadline: float) -> bool:
-    """Train one variant and measure what is not measured yet; whether it is done."""
-    kept = RESULTS / f"{name}-{seed}.jsonl"
+def rows_of(name: str) -> tuple[tuple[str, int], ...]:
+    """What a variant of the short recipe is measured through."""
+    claimed = name in ("dir", "canonical") or name.startswith("oracle-")
+    return (*SUITES, *REPORTED) if claimed else SUITES
+
+
+def run(
+    recipe: Recipe, rows: Sequence[tuple[str, int]], kept: Path, out: Path, seed: int,
+    photographs: Photographs, deadline: float,
+) -> bool:  # fmt: skip
+    """Train one variant in `out` and measure what `kept` has not yet; whether it is done."""
     records = read_records(kept) if kept.exists() else []
     measured = {(record.suite, record.severity) for record in records}
-    claimed = name in ("dir", "canonical") or name.startswith("oracle-")
-    missing = [row for row in (*SUITES, *(REPORTED if claimed else ())) if row not in measured]
+    missing = [row for row in rows if row not in measured]
     if not missing:
         return True
     outcome = train(
-        recipe, photographs, Restoration(), RUNS / f"{name}-{seed}",
+        recipe, photographs, Restoration(), out,
         seed=seed, resume=True, max_time=deadline - time.monotonic(), on_step=lambda _: None,
     )  # fmt: skip
     if not outcome.finished:
         return False
     weights, inputs = load(str(outcome.weights)), gather([DATA / "photos_dev" / "kodak24"]).inputs
-    context = {"variant": name, "recipe": dataclasses.asdict(recipe), "training_seed": seed}
+    context = {"variant": kept.stem.rpartition("-")[0], "recipe": dataclasses.asdict(recipe), "training_seed": seed}
     for suite, severity in missing:
         pairs = degraded_pairs(inputs, suite, severity, 0)
         found = measure(pairs, weights, suite=suite, severity=severity, seed=0, tone="keep", context=context)
@@ -128,10 +141,10 @@ def estimate(table: np.ndarray) -> dict[str, float]:
     return {"mean": round(float(table.mean()), 3), "low": round(low, 3), "high": round(high, 3), "seeds": len(table)}
 
 
-def summarise() -> dict[str, dict[str, dict[str, Any]]]:
+def summarise(results: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """variant -> "suite severity metric" -> mean, difference from canonical, share of the oracle's lead."""
     found: dict[str, dict[str, dict[int, list[float]]]] = defaultdict(lambda: defaultdict(dict))
-    for path in sorted(RESULTS.glob("*.jsonl")):
+    for path in sorted(results.glob("*.jsonl")):
         for record in read_records(path):
             row = f"{record.suite} {record.severity} {record.metric}"
             found[row][record.context["variant"]][record.context["training_seed"]] = record.values
@@ -160,18 +173,22 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(VARIANTS)}; all where none is given")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--recipe", default="")
     parser.add_argument("--max-time", default="24h")
     given = parser.parse_args()
     deadline = time.monotonic() + seconds(given.max_time)
-    base = short(given.steps)
+    base = load_recipe(given.recipe) if given.recipe else short(given.steps)
     photographs = Photographs([DATA / "photos_train"], smallest=base.crop + ROOM)
-    RESULTS.mkdir(exist_ok=True)
+    results, runs = RESULTS / given.recipe, RUNS / given.recipe
+    results.mkdir(exist_ok=True)
     for seed, name in itertools.product(given.seeds, given.names or VARIANTS):
-        if not run(name, equal_budget(base, VARIANTS[name]), seed, photographs, deadline):
+        recipe, place = equal_budget(base, VARIANTS[name]), f"{name}-{seed}"
+        rows = EVERY if given.recipe else rows_of(name)
+        if not run(recipe, rows, results / f"{place}.jsonl", runs / place, seed, photographs, deadline):
             sys.exit("Out of time; give the command again to go on.")
         print(f"{name}, seed {seed}: done", file=sys.stderr)
-    text = json.dumps(summarise(), indent=2)
-    (HERE / "results" / "ablation.json").write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(summarise(results), indent=2)
+    results.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
     print(text)
 
 

@@ -13,7 +13,8 @@ The detector is YOLOX-nano, frozen, on coco_dev, through `ROWS`. Remedies:
   photos_unlabelled and person_train, at every seed, in runs/detection/. Each begins from the restorer of its name and
   seed that benchmarks/ablation.py has trained, so all of them have had the same training MACs: dir; canonical, the same
   graph on the task's losses alone; the same through the random transfer; and oracle, canonical to which the suites that
-  are only reported were shown as well.
+  are only reported were shown as well. canonical-small begins from the canonical of `ablation.py --recipe small-proof`
+  and takes 1,500 steps, as many as yolox-nano-small-proof.
 
 The records go to results/detection/NAME-SEED.jsonl. What stands there is not done again, and a run that was stopped
 goes on. Ends by writing results/detection.json: average precision, the share won back of what the bare detector loses
@@ -59,12 +60,13 @@ TRAINED: dict[str, tuple[str, list[str]]] = {  # the restorer each begins from, 
     "canonical": ("canonical", ALONE),
     "canonical-randomised": ("canonical-randomised", ["content=0"]),
     "oracle": ("canonical", [*ALONE, "suite=seen+unseen-severity+unseen-test+compound"]),
+    "canonical-small": ("small-proof/canonical", [*ALONE, "refinement_steps=1500"]),
 }
 ATTACHED = {
     "attached": "tiny-proof", "attached-small": "small-proof", "shipped": "yolox-nano-proof",
     "shipped-small": "yolox-nano-small-proof",
 }  # fmt: skip
-RIVALS = ("canonical", "attached")
+RIVALS = ("canonical", "canonical-small", "attached")
 AS_THEY_ARE = (*ATTACHED, "restored", "dncnn")
 ROWS = (
     ("clean", 0), ("seen", 3), ("seen", 5), ("unseen-val", 3), ("unseen-val", 5), ("unseen-severity", 3),
@@ -101,7 +103,7 @@ def trained(name: str, seed: int, steps: int, network: nn.Module, spec: Spec, de
     """The file of an attachment, once it is trained; None where time is up."""
     beginning, changes = TRAINED[name]
     start = load(str(RESTORERS / f"{beginning}-{seed}" / "weights.safetensors"))
-    recipe = load_recipe("attach", [*changes, f"refinement_steps={steps}"])
+    recipe = load_recipe("attach", [f"refinement_steps={steps}", *changes])
     folders = [DATA / folder for folder in ("photos_train", "photos_unlabelled", "person_train")]
     photographs, task = Photographs(folders, smallest=recipe.crop + ROOM), recognise.Recognition(network, spec)
     outcome = train(

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -84,6 +87,35 @@ def test_all_cores_are_those_this_process_may_use(
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(1)
+
+
+def _resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is freed is kept by glibc")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    library = ctypes.CDLL(None)
+    library.malloc.restype, library.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    size, blocks = 4096, []
+    for _ in range(25_000):
+        block = library.malloc(size)
+        ctypes.memset(block, 1, size)
+        blocks.append(block)
+    last = library.malloc(size)  # on top of the heap: as long as it is there, the heap does not shrink by itself
+    for block in blocks:
+        library.free(block)
+    before = _resident()
+    devices.trim_memory()
+    assert before - _resident() > 0.8 * size * len(blocks)
+    library.free(last)
+
+
+@pytest.mark.parametrize("error", [AttributeError, OSError, TypeError])
+def test_where_there_is_no_glibc_memory_stays(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", Mock(side_effect=error))
+    devices.trim_memory()
 
 
 def test_without_torchvision_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 from functools import cache
 from pathlib import Path
@@ -58,6 +59,12 @@ def use_all_cores() -> None:
     import torch
 
     torch.set_num_threads(usable_cores())
+
+
+def trim_memory() -> None:
+    """Give back to the system what the C library keeps of freed memory; where that is not glibc, nothing happens."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def import_torchvision():

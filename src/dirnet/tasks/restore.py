@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 
+from dirnet.devices import trim_memory
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams
 from dirnet.nets.blocks import pad_to_multiple
@@ -77,8 +78,9 @@ def restore(
     written, `image` itself if it may be lost. The model may be on another device than the picture.
     """
     h, w = image.shape[2:]
+    large = h * w > LARGE_PIXELS
     if tile is None and h * w > WHOLE_PIXELS:
-        tile = SMALL_TILE if h * w > LARGE_PIXELS else TILE
+        tile = SMALL_TILE if large else TILE
     if tile and len(image) > 1:
         each = [restore(model, one[None], tone=tone, strength=strength, tile=tile, space=space) for one in image]
         return torch.cat(each, out=into)
@@ -87,6 +89,8 @@ def restore(
         statistics = model.statistics(_in_srgb(model, montage(image), space).clamp(0, 1))
 
     def work(part: torch.Tensor) -> torch.Tensor:
+        if large:
+            trim_memory()  # between pieces the C library would keep a quarter of a gigabyte
         given = _in_srgb(model, part, space)
         shown = given.clamp(0, 1)  # what sRGB has not is kept from the networks, and passed by
         mended = refine(model, shown, statistics)[0] + (given - shown)
