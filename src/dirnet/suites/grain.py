@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -14,14 +15,18 @@ WIDEST = 6.0  # the same of its colour, which cameras smooth more than brightnes
 FINE = 0.25  # share of pictures whose grain is as fine as can be, and of those whose colour is as fine as brightness
 MOST_COLOUR = 1.2  # strength of either axis of colour beside that of brightness; 1 where channels are independent
 REACH = 18  # pixels of a Gaussian on either side
+DENOISED = 0.6  # share of pictures whose grain has been through a camera's own denoiser
+MILDEST, HARSHEST = 0.4, 1.6  # of that denoiser: how different patches it averages, in units of the grain
+NEAR = 2  # pixels it looks around, on every side
 
 
 def add_grain(spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], share: float) -> torch.Tensor:
     """In the place of a share of spoiled pictures (N, 3, H, W): what they should be, with grain and nothing else wrong.
 
     Normal noise through Gaussians, one for its brightness and a wider one for its colour; its strength independent of
-    the light or in proportion to its root, or in between. What cameras leave of their noise is much like it, whatever
-    they did. A draw depends on the picture's name alone.
+    the light or in proportion to its root, or in between. In some, what a camera's own denoiser leaves of it: most
+    where the scene has detail, little on plain surfaces. What cameras leave of their noise is much like
+    it, whatever they did. A draw depends on the picture's name alone.
     """
     found = spoiled.clone()
     for index, name in enumerate(names):
@@ -37,8 +42,32 @@ def add_grain(spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], 
         grain = _grain(size, coarse, wide, MOST_COLOUR * colour, generator).to(picture)
         strength = WEAKEST * (STRONGEST / WEAKEST) ** strong / 255
         light = picture.mean(0).clamp(min=0.02).sqrt()
-        found[index] = (picture + strength * (1 - shot + 1.6 * shot * light) * grain).clamp(0, 1)
+        grain = strength * (1 - shot + 1.6 * shot * light) * grain
+        denoised, harsh, patch = torch.rand(3, generator=generator).tolist()
+        if denoised < DENOISED:
+            width = MILDEST * (HARSHEST / MILDEST) ** harsh * float(grain.std())
+            grain = _left_over(grain, picture, width, 1 if patch < 0.5 else 3)
+        found[index] = (picture + grain).clamp(0, 1)
     return found
+
+
+def _left_over(grain: torch.Tensor, picture: torch.Tensor, width: float, patch: int) -> torch.Tensor:
+    """Grain (3, H, W) of a picture after non-local means: what they make of both, less what they make of the picture.
+
+    width: the root mean square difference of patches, `patch` pixels a side, at which one weighs 1 / e in another's
+    mean. Patches of one pixel make it a bilateral filter.
+    """
+    both = torch.stack((picture + grain, picture))
+    beside = F.pad(both, (NEAR,) * 4, mode="reflect")
+    h, w = picture.shape[1:]
+    total, weights = torch.zeros_like(both), torch.zeros_like(both[:, :1])
+    for y, x in itertools.product(range(2 * NEAR + 1), repeat=2):
+        other = beside[..., y : y + h, x : x + w]
+        apart = F.avg_pool2d((other - both).square().mean(1, keepdim=True), patch, 1, patch // 2)
+        weight = (-apart / width**2).exp()
+        total, weights = total + weight * other, weights + weight
+    smooth = total / weights
+    return smooth[0] - smooth[1]
 
 
 # Brightness, red less blue, green less the others: an orthonormal basis of colours, a row each.
