@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from dirnet.suites.grain import COARSEST, MOST_COLOUR, REACH, STRONGEST, WEAKEST, WIDEST, _grain, add_grain
+from dirnet.suites import grain as of_grain
+from dirnet.suites.grain import DENOISED, MOST_COLOUR, NEAR, REACH, STRONGEST, WEAKEST, _grain, _left_over, add_grain
 
 NAMES = [f"crop/{i}" for i in range(200)]
 GREY = torch.full((200, 3, 40, 40), 0.4)
@@ -27,7 +29,8 @@ def test_so_many_have_it_and_the_others_stay_spoiled(share: float) -> None:
     assert float(found[~stayed].mean() if share else GREY.mean()) == pytest.approx(0.4, abs=2e-3)
 
 
-def test_strengths_are_spread_evenly_in_their_logarithm() -> None:
+def test_before_a_denoiser_strengths_are_spread_evenly_in_their_logarithm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_grain, "DENOISED", 0.0)
     strengths = ((add_grain(GREY, GREY, NAMES, 1.0) - GREY).flatten(1).std(1) * 255).log().sort().values
     low, high = math.log(0.9 * WEAKEST), math.log(1.1 * STRONGEST)
     assert low < float(strengths[0]) < float(strengths[-1]) < high
@@ -43,8 +46,8 @@ def test_in_the_light_it_may_be_stronger_but_never_weaker() -> None:
     assert float(ratio.quantile(0.95)) > 1.6
 
 
-@pytest.mark.parametrize("coarse", [0.0, 0.7, COARSEST])
-@pytest.mark.parametrize("wide", [0.0, WIDEST])
+@pytest.mark.parametrize("coarse", [0.0, 0.7, of_grain.COARSEST])
+@pytest.mark.parametrize("wide", [0.0, of_grain.WIDEST])
 @pytest.mark.parametrize("colour", [0.3, 1.0])
 def test_brightness_and_colour_have_the_strength_and_the_spectrum_that_are_asked_for(
     coarse: float, wide: float, colour: float
@@ -79,3 +82,45 @@ def test_a_picture_stays_within_0_and_1() -> None:
     for value in (0.0, 1.0):
         found = add_grain(GREY, torch.full_like(GREY, value), NAMES, 1.0)
         assert 0 <= float(found.min()) <= float(found.max()) <= 1
+
+
+@pytest.mark.parametrize("patch", [1, 3])
+def test_what_a_denoiser_leaves_is_as_non_local_means_are_defined(patch: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.rand(3, 4, 4, generator=generator).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    grain = 0.05 * torch.randn(3, 16, 16, generator=generator)
+    width, half = 0.08, patch // 2
+
+    def mean_at(image: np.ndarray, y: int, x: int) -> np.ndarray:
+        def patch_at(y: int, x: int) -> np.ndarray:
+            return image[:, y - half : y + half + 1, x - half : x + half + 1]
+
+        near = range(-NEAR, NEAR + 1)
+        places = [(y + down, x + right) for down in near for right in near]
+        apart = [np.square(patch_at(*place) - patch_at(y, x)).mean() for place in places]
+        return np.average([image[:, v, u] for v, u in places], axis=0, weights=np.exp(-np.divide(apart, width**2)))
+
+    found, alone, both = _left_over(grain, picture, width, patch), picture.numpy(), (picture + grain).numpy()
+    for y, x in ((4, 4), (7, 8), (11, 5)):
+        np.testing.assert_allclose(found[:, y, x], mean_at(both, y, x) - mean_at(alone, y, x), atol=1e-6)
+
+
+@pytest.mark.parametrize("patch", [1, 3])
+def test_a_denoiser_leaves_grain_where_the_scene_has_detail(patch: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.full((3, 64, 64), 0.5)
+    picture[..., 32:] = torch.rand(1, 64, 32, generator=generator)
+    grain = 0.02 * torch.randn(3, 64, 64, generator=generator)
+    left = _left_over(grain, picture, 0.03, patch)
+    plain, detailed = left[..., 4:28].std(), left[..., 36:60].std()
+    assert 2 * plain < detailed < 1.1 * grain.std()
+
+
+def test_so_many_have_gone_through_a_denoiser() -> None:
+    strong = (add_grain(GREY, GREY, NAMES, 1.0) - GREY).flatten(1).std(1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(of_grain, "DENOISED", 0.0)
+        before = (add_grain(GREY, GREY, NAMES, 1.0) - GREY).flatten(1).std(1)
+    gone = strong != before
+    assert float(gone.double().mean()) == pytest.approx(DENOISED, abs=0.1)
+    assert bool((strong[gone] < before[gone]).all())

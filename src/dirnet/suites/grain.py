@@ -25,8 +25,8 @@ def add_grain(spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], 
 
     Normal noise through Gaussians, one for its brightness and a wider one for its colour; its strength independent of
     the light or in proportion to its root, or in between. In some, what a camera's own denoiser leaves of it: most
-    where the scene has detail, little on plain surfaces. What cameras leave of their noise is much like
-    it, whatever they did. A draw depends on the picture's name alone.
+    where the scene has detail, little on plain surfaces. What cameras leave of their noise is much like it, whatever
+    they did. A draw depends on the picture's name alone.
     """
     found = spoiled.clone()
     for index, name in enumerate(names):
