@@ -7,23 +7,23 @@ import pytest
 import torch
 
 from dirnet.suites import grain as of_grain
-from dirnet.suites.grain import DENOISED, MOST_COLOUR, NEAR, REACH, STRONGEST, WEAKEST, _grain, _left_over, add_grain
+from dirnet.suites.grain import DENOISED, MOST_COLOUR, NEAR, REACH, STRONGEST, WEAKEST, _denoised, _grain, add_grain
 
 NAMES = [f"crop/{i}" for i in range(200)]
 GREY = torch.full((200, 3, 40, 40), 0.4)
 
 
 def test_a_draw_depends_on_the_name_alone() -> None:
-    whole = add_grain(GREY, GREY, NAMES, 1.0)
+    whole = add_grain(GREY, GREY, NAMES, 1.0)[0]
     torch.rand(5)
-    assert torch.equal(add_grain(GREY[7:9], GREY[7:9], NAMES[7:9], 1.0), whole[7:9])
-    assert not torch.equal(add_grain(GREY[7:9], GREY[7:9], ["other", "names"], 1.0), whole[7:9])
+    assert torch.equal(add_grain(GREY[7:9], GREY[7:9], NAMES[7:9], 1.0)[0], whole[7:9])
+    assert not torch.equal(add_grain(GREY[7:9], GREY[7:9], ["other", "names"], 1.0)[0], whole[7:9])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_so_many_have_it_and_the_others_stay_spoiled(share: float) -> None:
     spoiled = GREY + 0.2
-    found = add_grain(spoiled, GREY, NAMES, share)
+    found = add_grain(spoiled, GREY, NAMES, share)[0]
     stayed = (found == spoiled).flatten(1).all(1)
     assert float(stayed.double().mean()) == pytest.approx(1 - share, abs=3 * math.sqrt(share * (1 - share) / 200))
     assert float(found[~stayed].mean() if share else GREY.mean()) == pytest.approx(0.4, abs=2e-3)
@@ -31,7 +31,7 @@ def test_so_many_have_it_and_the_others_stay_spoiled(share: float) -> None:
 
 def test_before_a_denoiser_strengths_are_spread_evenly_in_their_logarithm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(of_grain, "DENOISED", 0.0)
-    strengths = ((add_grain(GREY, GREY, NAMES, 1.0) - GREY).flatten(1).std(1) * 255).log().sort().values
+    strengths = ((add_grain(GREY, GREY, NAMES, 1.0)[0] - GREY).flatten(1).std(1) * 255).log().sort().values
     low, high = math.log(0.9 * WEAKEST), math.log(1.1 * STRONGEST)
     assert low < float(strengths[0]) < float(strengths[-1]) < high
     assert float(strengths.median()) == pytest.approx((low + high) / 2, abs=0.3)
@@ -40,7 +40,7 @@ def test_before_a_denoiser_strengths_are_spread_evenly_in_their_logarithm(monkey
 def test_in_the_light_it_may_be_stronger_but_never_weaker() -> None:
     split = GREY.clone()
     split[..., 20:] = 0.05
-    grain = add_grain(split, split, NAMES, 1.0) - split
+    grain = add_grain(split, split, NAMES, 1.0)[0] - split
     ratio = grain[..., :20].flatten(1).std(1) / grain[..., 20:].flatten(1).std(1)
     assert float(ratio.quantile(0.05)) > 0.8
     assert float(ratio.quantile(0.95)) > 1.6
@@ -69,7 +69,7 @@ def test_independent_channels_are_among_it() -> None:
 
 
 def test_from_grey_to_coloured_and_its_colour_is_never_finer_than_its_brightness() -> None:
-    grain = add_grain(GREY, GREY, NAMES, 1.0) - GREY
+    grain = add_grain(GREY, GREY, NAMES, 1.0)[0] - GREY
     brightness, reds = grain.sum(1) / math.sqrt(3), (grain[:, 0] - grain[:, 2]) / math.sqrt(2)
     ratio = reds.flatten(1).std(1) / brightness.flatten(1).std(1)
     assert float(ratio.min()) < 0.1
@@ -80,15 +80,15 @@ def test_from_grey_to_coloured_and_its_colour_is_never_finer_than_its_brightness
 
 def test_a_picture_stays_within_0_and_1() -> None:
     for value in (0.0, 1.0):
-        found = add_grain(GREY, torch.full_like(GREY, value), NAMES, 1.0)
+        found = add_grain(GREY, torch.full_like(GREY, value), NAMES, 1.0)[0]
         assert 0 <= float(found.min()) <= float(found.max()) <= 1
 
 
 @pytest.mark.parametrize("patch", [1, 3])
-def test_what_a_denoiser_leaves_is_as_non_local_means_are_defined(patch: int) -> None:
+def test_non_local_means_are_as_they_are_defined(patch: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    picture = torch.rand(3, 4, 4, generator=generator).repeat_interleave(4, 1).repeat_interleave(4, 2)
-    grain = 0.05 * torch.randn(3, 16, 16, generator=generator)
+    images = torch.rand(2, 3, 4, 4, generator=generator).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    images += 0.05 * torch.randn(2, 3, 16, 16, generator=generator)
     width, half = 0.08, patch // 2
 
     def mean_at(image: np.ndarray, y: int, x: int) -> np.ndarray:
@@ -100,9 +100,32 @@ def test_what_a_denoiser_leaves_is_as_non_local_means_are_defined(patch: int) ->
         apart = [np.square(patch_at(*place) - patch_at(y, x)).mean() for place in places]
         return np.average([image[:, v, u] for v, u in places], axis=0, weights=np.exp(-np.divide(apart, width**2)))
 
-    found, alone, both = _left_over(grain, picture, width, patch), picture.numpy(), (picture + grain).numpy()
-    for y, x in ((4, 4), (7, 8), (11, 5)):
-        np.testing.assert_allclose(found[:, y, x], mean_at(both, y, x) - mean_at(alone, y, x), atol=1e-6)
+    found = _denoised(images, width, patch)
+    for image, denoised in zip(images.numpy(), found.numpy(), strict=True):
+        for y, x in ((4, 4), (7, 8), (11, 5)):
+            np.testing.assert_allclose(denoised[:, y, x], mean_at(image, y, x), atol=1e-6)
+
+
+def half_detailed(n: int) -> torch.Tensor:
+    """(n, 3, 40, 40): plain on the left, checks of pixels on the right."""
+    pictures = GREY[:n].clone()
+    pictures[..., ::2, 20::2] += 0.3
+    pictures[..., 1::2, 21::2] += 0.3
+    return pictures
+
+
+def test_behind_a_denoiser_the_scene_is_what_the_denoiser_makes_of_it() -> None:
+    pictures = half_detailed(200)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(of_grain, "DENOISED", 0.0)
+        plain, as_it_is = add_grain(pictures, pictures, NAMES, 1.0)
+    assert torch.equal(as_it_is, pictures)
+    found, wanted = add_grain(pictures, pictures, NAMES, 1.0)
+    gone = (found != plain).flatten(1).any(1)
+    assert float(gone.double().mean()) == pytest.approx(DENOISED, abs=0.1)
+    assert torch.equal(wanted[~gone], pictures[~gone])
+    left, was = ((image - of).flatten(1).std(1)[gone] for image, of in ((found, wanted), (plain, pictures)))
+    assert bool((left < was).all())
 
 
 @pytest.mark.parametrize("patch", [1, 3])
@@ -111,16 +134,6 @@ def test_a_denoiser_leaves_grain_where_the_scene_has_detail(patch: int) -> None:
     picture = torch.full((3, 64, 64), 0.5)
     picture[..., 32:] = torch.rand(1, 64, 32, generator=generator)
     grain = 0.02 * torch.randn(3, 64, 64, generator=generator)
-    left = _left_over(grain, picture, 0.03, patch)
-    plain, detailed = left[..., 4:28].std(), left[..., 36:60].std()
+    noisy, clean = _denoised(torch.stack((picture + grain, picture)), 0.03, patch)
+    plain, detailed = ((noisy - clean)[..., columns].std() for columns in (slice(4, 28), slice(36, 60)))
     assert 2 * plain < detailed < 1.1 * grain.std()
-
-
-def test_so_many_have_gone_through_a_denoiser() -> None:
-    strong = (add_grain(GREY, GREY, NAMES, 1.0) - GREY).flatten(1).std(1)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(of_grain, "DENOISED", 0.0)
-        before = (add_grain(GREY, GREY, NAMES, 1.0) - GREY).flatten(1).std(1)
-    gone = strong != before
-    assert float(gone.double().mean()) == pytest.approx(DENOISED, abs=0.1)
-    assert bool((strong[gone] < before[gone]).all())

@@ -20,15 +20,17 @@ MILDEST, HARSHEST = 0.4, 1.6  # of that denoiser: how different patches it avera
 NEAR = 2  # pixels it looks around, on every side
 
 
-def add_grain(spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], share: float) -> torch.Tensor:
+def add_grain(
+    spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], share: float
+) -> tuple[torch.Tensor, torch.Tensor]:
     """In the place of a share of spoiled pictures (N, 3, H, W): what they should be, with grain and nothing else wrong.
 
     Normal noise through Gaussians, one for its brightness and a wider one for its colour; its strength independent of
-    the light or in proportion to its root, or in between. In some, what a camera's own denoiser leaves of it: most
-    where the scene has detail, little on plain surfaces. What cameras leave of their noise is much like it, whatever
-    they did. A draw depends on the picture's name alone.
+    the light or in proportion to its root, or in between. Some have gone through a camera's own denoiser, which leaves
+    grain where the scene has detail: those should be what it makes of the picture without grain, as the mean of many
+    shots would be. Gives the pictures, and what they should be. A draw depends on the picture's name alone.
     """
-    found = spoiled.clone()
+    found, wanted = spoiled.clone(), ideal.clone()
     for index, name in enumerate(names):
         seed = int.from_bytes(hashlib.sha256(f"grain/{name}".encode()).digest()[:7])
         generator = torch.Generator().manual_seed(seed)
@@ -46,28 +48,28 @@ def add_grain(spoiled: torch.Tensor, ideal: torch.Tensor, names: Sequence[str], 
         denoised, harsh, patch = torch.rand(3, generator=generator).tolist()
         if denoised < DENOISED:
             width = MILDEST * (HARSHEST / MILDEST) ** harsh * float(grain.std())
-            grain = _left_over(grain, picture, width, 1 if patch < 0.5 else 3)
-        found[index] = (picture + grain).clamp(0, 1)
-    return found
+            grainy, picture = _denoised(torch.stack((picture + grain, picture)), width, 1 if patch < 0.5 else 3)
+            found[index], wanted[index] = grainy.clamp(0, 1), picture
+        else:
+            found[index] = (picture + grain).clamp(0, 1)
+    return found, wanted
 
 
-def _left_over(grain: torch.Tensor, picture: torch.Tensor, width: float, patch: int) -> torch.Tensor:
-    """Grain (3, H, W) of a picture after non-local means: what they make of both, less what they make of the picture.
+def _denoised(images: torch.Tensor, width: float, patch: int) -> torch.Tensor:
+    """Pictures (N, 3, H, W) after non-local means (Buades et al., 2005) over what is at most `NEAR` pixels away.
 
     width: the root mean square difference of patches, `patch` pixels a side, at which one weighs 1 / e in another's
     mean. Patches of one pixel make it a bilateral filter.
     """
-    both = torch.stack((picture + grain, picture))
-    beside = F.pad(both, (NEAR,) * 4, mode="reflect")
-    h, w = picture.shape[1:]
-    total, weights = torch.zeros_like(both), torch.zeros_like(both[:, :1])
+    beside = F.pad(images, (NEAR,) * 4, mode="reflect")
+    h, w = images.shape[2:]
+    total, weights = torch.zeros_like(images), torch.zeros_like(images[:, :1])
     for y, x in itertools.product(range(2 * NEAR + 1), repeat=2):
         other = beside[..., y : y + h, x : x + w]
-        apart = F.avg_pool2d((other - both).square().mean(1, keepdim=True), patch, 1, patch // 2)
+        apart = F.avg_pool2d((other - images).square().mean(1, keepdim=True), patch, 1, patch // 2)
         weight = (-apart / width**2).exp()
         total, weights = total + weight * other, weights + weight
-    smooth = total / weights
-    return smooth[0] - smooth[1]
+    return total / weights
 
 
 # Brightness, red less blue, green less the others: an orthonormal basis of colours, a row each.

@@ -24,7 +24,7 @@ class Views:
     """K spoiled views of each of B scenes.
 
     degraded, clean, ideal: (B, K, 3, S, S), the same crop of the photograph: as the camera gave it, before the camera,
-    and in the camera's tone but with nothing else wrong.
+    and in the camera's tone but with nothing else wrong (with grain, as `add_grain` wants it).
     params: B * K rows, scene-major. offsets: (B, K, 2) int, row and column of each crop in the scene.
     """
 
@@ -80,7 +80,7 @@ def make_views(
     if randomised:
         degraded = randomise(degraded, ideal, keys, randomised)
     if grained:
-        degraded = add_grain(degraded, ideal, keys, grained)
+        degraded, ideal = add_grain(degraded, ideal, keys, grained)
     shape = (len(names), views)
     degraded, clean, ideal = (pictures.unflatten(0, shape) for pictures in (degraded, clean, ideal))
     return Views(degraded, clean, ideal, params, torch.tensor(offsets).unflatten(0, shape))
