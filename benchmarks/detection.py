@@ -103,7 +103,7 @@ def trained(name: str, seed: int, steps: int, network: nn.Module, spec: Spec, de
     """The file of an attachment, once it is trained; None where time is up."""
     beginning, changes = TRAINED[name]
     start = load(str(RESTORERS / f"{beginning}-{seed}" / "weights.safetensors"))
-    recipe = load_recipe("attach", [f"refinement_steps={steps}", *changes])
+    recipe = load_recipe("attach", [f"preset={start.model.preset}", f"refinement_steps={steps}", *changes])
     folders = [DATA / folder for folder in ("photos_train", "photos_unlabelled", "person_train")]
     photographs, task = Photographs(folders, smallest=recipe.crop + ROOM), recognise.Recognition(network, spec)
     outcome = train(

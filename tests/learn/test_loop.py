@@ -288,6 +288,12 @@ def test_an_unknown_preset_or_suite_is_a_sentence(found: Photographs, tmp_path: 
         run(tmp_path / "run", found, replace(RECIPE, suite="unheard-of"))
 
 
+def test_a_beginning_of_another_preset_is_a_sentence(found: Photographs, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"another preset.*got small; wanted tiny"):
+        train(RECIPE, found, Restoration(), tmp_path / "run", start=DiR("small"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_nonsense_is_stopped_and_leaves_the_weights_alone(found: Photographs, tmp_path: Path) -> None:
     """A step whose losses are no numbers does not update; ten in a row end the run."""
     mad = replace(RECIPE, information_steps=20, independence_alone=math.nan)

@@ -137,6 +137,8 @@ class _Run:
         torch.manual_seed(seed)
         layout = torch.channels_last
         _check_stages([stage for stage in STAGES if self.steps(stage)], start)
+        if isinstance(start, DiR) and start.preset != recipe.preset:
+            raise UsageError("The model to begin from is of another preset", got=start.preset, wanted=recipe.preset)
         model: Any = copy.deepcopy(start) if start else DiR(recipe.preset)
         self.model = model.to(accelerator.device, memory_format=layout).train()
         self.origin = {"seed": str(seed)}
