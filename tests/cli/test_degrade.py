@@ -175,6 +175,7 @@ def test_ctrl_c_ends_with_130_and_a_sentence_and_leaves_nothing_half_written(tmp
         Image.new("RGB", (400, 400), "teal").save(tmp_path / "in" / f"{number:03}.png")
     out = tmp_path / "out"
     command = [sys.executable, "-m", "dirnet", "degrade", str(tmp_path / "in"), "--out", str(out)]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so do theirs
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not list(out.glob("[!.]*.png")):
             time.sleep(0.02)
