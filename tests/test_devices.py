@@ -114,8 +114,10 @@ def test_freed_memory_goes_back_to_the_system() -> None:
 
 @pytest.mark.parametrize("error", [AttributeError, OSError, TypeError])
 def test_where_there_is_no_glibc_memory_stays(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", Mock(side_effect=error))
+    library = Mock(side_effect=error)
+    monkeypatch.setattr(ctypes, "CDLL", library)
     devices.trim_memory()
+    library.assert_called_once_with(None)
 
 
 def test_without_torchvision_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
