@@ -1,6 +1,6 @@
 """What each part of the method is worth: the same recipe with a part taken away, for the same training MACs.
 
-    .venv/bin/python benchmarks/ablation.py [NAME ...] [--seeds 0 1 2] [--steps 800 | --recipe NAME] [--max-time 170m]
+    .venv/bin/python benchmarks/ablation.py [NAME ...] [--seeds 0 1] [--steps 800 | --recipe NAME [--pictures bsds100]]
 
 Trains every variant of `VARIANTS` at every seed on photos_train, in runs/ablation/, and measures it on kodak24, tone
 kept, through `SUITES`; dir, canonical and its oracles, which a suite was shown that the others have not seen, through
@@ -11,7 +11,8 @@ each with a bootstrap interval over seeds and pictures (over pictures alone wher
 
 With --recipe the variants are of that recipe at its full length instead of tiny-proof's at `--steps`, each is measured
 through `EVERY`, and runs, records and figures have places of their own: runs/ablation/RECIPE/,
-results/ablation/RECIPE/ and results/ablation/RECIPE.json.
+results/ablation/RECIPE/ and results/ablation/RECIPE.json. With --pictures bsds100 they are measured on those instead,
+and the places of records and figures are called RECIPE-bsds100.
 """
 
 import argparse
@@ -76,6 +77,7 @@ SUITES = (
 REPORTED = (("unseen-test", 3), ("compound", 3))
 EVERY = (("clean", 0), *itertools.product(("seen", *UNSEEN), (1, 3, 5)))
 METRICS = ("psnr", "psnr_tone")
+PICTURES = ("kodak24", "bsds100")
 HERE = Path(__file__).parent
 RESULTS, RUNS = HERE / "results" / "ablation", HERE.parent / "runs" / "ablation"
 DATA = HERE.parent.parent / "shared" / "data"
@@ -109,7 +111,7 @@ def rows_of(name: str) -> tuple[tuple[str, int], ...]:
 
 
 def run(
-    recipe: Recipe, rows: Sequence[tuple[str, int]], kept: Path, out: Path, seed: int,
+    recipe: Recipe, rows: Sequence[tuple[str, int]], pictures: str, kept: Path, out: Path, seed: int,
     photographs: Photographs, deadline: float,
 ) -> bool:  # fmt: skip
     """Train one variant in `out` and measure what `kept` has not yet; whether it is done."""
@@ -124,7 +126,7 @@ def run(
     )  # fmt: skip
     if not outcome.finished:
         return False
-    weights, inputs = load(str(outcome.weights)), gather([DATA / "photos_dev" / "kodak24"]).inputs
+    weights, inputs = load(str(outcome.weights)), gather([DATA / "photos_dev" / pictures]).inputs
     context = {"variant": kept.stem.rpartition("-")[0], "recipe": dataclasses.asdict(recipe), "training_seed": seed}
     for suite, severity in missing:
         pairs = degraded_pairs(inputs, suite, severity, 0)
@@ -174,17 +176,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--recipe", default="")
+    parser.add_argument("--pictures", default=PICTURES[0], choices=PICTURES)
     parser.add_argument("--max-time", default="24h")
     given = parser.parse_args()
+    if given.pictures != PICTURES[0] and not given.recipe:
+        parser.error(f"--pictures {given.pictures} is for --recipe")
     deadline = time.monotonic() + seconds(given.max_time)
     base = load_recipe(given.recipe) if given.recipe else short(given.steps)
     photographs = Photographs([DATA / "photos_train"], smallest=base.crop + ROOM)
-    results, runs = RESULTS / given.recipe, RUNS / given.recipe
+    named = given.recipe if given.pictures == PICTURES[0] else f"{given.recipe}-{given.pictures}"
+    results, runs = RESULTS / named, RUNS / given.recipe
     results.mkdir(exist_ok=True)
     for seed, name in itertools.product(given.seeds, given.names or VARIANTS):
         recipe, place = equal_budget(base, VARIANTS[name]), f"{name}-{seed}"
         rows = EVERY if given.recipe else rows_of(name)
-        if not run(recipe, rows, results / f"{place}.jsonl", runs / place, seed, photographs, deadline):
+        kept, out = results / f"{place}.jsonl", runs / place
+        if not run(recipe, rows, given.pictures, kept, out, seed, photographs, deadline):
             sys.exit("Out of time; give the command again to go on.")
         print(f"{name}, seed {seed}: done", file=sys.stderr)
     text = json.dumps(summarise(results), indent=2)
