@@ -153,6 +153,14 @@ def test_stopped_after_every_step_and_resumed_it_ends_with_the_same_bits(
     assert_same(out, undisturbed)
 
 
+def test_with_muon_as_well(found: Photographs, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, optimizer="muon")
+    assert run(tmp_path / "undisturbed", found, recipe).finished
+    while not run(tmp_path / "stopped", found, recipe, max_time=0, resume=True).finished:
+        pass
+    assert_same(tmp_path / "stopped", tmp_path / "undisturbed")
+
+
 def test_killed_and_resumed_it_ends_with_the_same_bits(
     undisturbed: Path, folder: Path, found: Photographs, tmp_path: Path
 ) -> None:

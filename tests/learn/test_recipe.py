@@ -65,6 +65,7 @@ def test_written_and_read_a_recipe_is_the_same(tmp_path: Path, name: str) -> Non
         ("crop=24", "Odd crop"),
         ("task=mine", "Unknown task; got 'mine'; wanted one of restore, recognise"),
         ("estimator=mine", "Unknown estimator; got 'mine'; wanted one of jsd, dv, infonce, nwj"),
+        ("optimizer=mine", "Unknown optimizer; got 'mine'; wanted one of adamw, muon"),
         ("hard=0.6", "no such negatives; got hard 0.6, matched 1; wanted hard from 0 to 0.5, matched 0 or 1"),
         ("hard=-0.1", "no such negatives"),
         ("matched=2", "no such negatives"),

@@ -25,6 +25,7 @@ from dirnet.learn.alarms import Watch
 from dirnet.learn.annotated import AnnotatedPhotographs
 from dirnet.learn.checkpoint import Position, load_optimizer, load_parts, read_position, save_checkpoint
 from dirnet.learn.data import Photographs
+from dirnet.learn.muon import Muon
 from dirnet.learn.recipe import Recipe, load_recipe
 from dirnet.learn.stages import STAGE_CLASSES, STAGES
 from dirnet.nets.critic import Critic
@@ -195,7 +196,8 @@ class _Run:
         module = STAGE_CLASSES[stage](self.recipe, self.model, self.critic, self.task)
         learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
         rate, decay = self.recipe.learning_rate, self.recipe.weight_decay
-        optimizer = torch.optim.AdamW(learning, lr=rate, weight_decay=decay, betas=(0.9, 0.99))
+        optimizer_class = Muon if self.recipe.optimizer == "muon" else torch.optim.AdamW
+        optimizer = optimizer_class(learning, lr=rate, weight_decay=decay, betas=(0.9, 0.99))
         if not fresh:
             load_optimizer(optimizer, self.saved_optimizer)
         self.module = module
