@@ -28,13 +28,16 @@ class Muon(torch.optim.AdamW):
     def step(self, closure: Any = None) -> Any:
         """One update of every parameter that has a gradient."""
         for group in self.param_groups:
-            for kernel in filter(_orthogonal, group["params"]):
+            for kernel in group["params"]:
+                gradient = kernel.grad
+                if gradient is None or not _orthogonal(kernel):
+                    continue
                 state = self.state[kernel]
                 if not state:
                     state.update(step=torch.tensor(0.0), momentum=torch.zeros_like(kernel))  # AdamW asks for a step
                 state["step"] += 1
-                momentum = state["momentum"].mul_(self.momentum).add_(kernel.grad)
-                ahead = kernel.grad.add(momentum, alpha=self.momentum)  # Nesterov's
+                momentum = state["momentum"].mul_(self.momentum).add_(gradient)
+                ahead = gradient.add(momentum, alpha=self.momentum)  # Nesterov's
                 update = orthogonalised(ahead.flatten(1))
                 kernel.mul_(1 - group["lr"] * group["weight_decay"])
                 kernel.add_(update.view_as(kernel), alpha=-group["lr"] * LIKE_ADAMW * max(update.shape) ** 0.5)
@@ -54,6 +57,4 @@ def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 def _orthogonal(parameter: Tensor) -> bool:
-    if parameter.grad is None or parameter.ndim != 4:
-        return False
-    return min(parameter.shape[0], parameter[0].numel()) >= SMALLEST
+    return parameter.ndim == 4 and min(parameter.shape[0], parameter[0].numel()) >= SMALLEST
