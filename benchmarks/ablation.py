@@ -55,6 +55,7 @@ VARIANTS = {
     "no-content": ["content=0"],
     "no-information": ["information_steps=0"],
     "no-randomisation": ["randomised=0"],
+    "quarter-randomised": ["randomised=0.25"],
     "no-reference": ["reference_steps=0"],
     "no-independence": ["independence_alone=0"],
     "no-hard-negatives": ["hard=0"],
