@@ -96,8 +96,8 @@ def equal_budget(base: Recipe, overrides: list[str]) -> Recipe:
 
 
 def short(steps: int) -> Recipe:
-    """tiny-proof with `steps` steps of refinement, the other stages in proportion; tone aside."""
-    whole = load_recipe("tiny-proof")
+    """tiny-proof with `steps` steps of refinement, the other stages in proportion; tone aside; with AdamW, as measured."""
+    whole = load_recipe("tiny-proof", ["optimizer=adamw"])
     share = steps / whole.refinement_steps
     return dataclasses.replace(
         whole, tone_steps=0, refinement_steps=steps,

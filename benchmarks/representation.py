@@ -5,7 +5,7 @@
 Trains each net at every seed in runs/representation/, all on the same photographs (photos_train, photos_unlabelled):
 
 - `untrained`: the net as it begins at that seed;
-- `dir`: `--steps` steps of stage 1 of tiny-proof, at a tenth of its weight of independence, and nothing else;
+- `dir`: `--steps` steps of stage 1 of tiny-proof, with AdamW as all of these, and nothing else;
 - `no-independence`: the same without what asks for independence;
 - `canonical`: the same graph on the task's loss alone, for the training MACs of `dir`;
 - `canonical-randomised`: the same through the random transfer that tiny-proof has and `canonical` has not.
@@ -50,7 +50,7 @@ from dirnet.tasks.restore import Restoration
 
 TASK_ALONE = ("canonical", "canonical-randomised")
 NETS = ("untrained", "dir", "no-independence", *TASK_ALONE)
-STAGE_1_ALONE = ("tone_steps=0", "reference_steps=0", "refinement_steps=0", "align=0", "independence_alone=0.02")
+STAGE_1_ALONE = ("tone_steps=0", "reference_steps=0", "refinement_steps=0", "align=0", "optimizer=adamw")
 SUITES = (("unseen-val", 3), ("unseen-val", 5), ("seen", 3), ("seen", 5))
 MEASURES = {
     "patch_r1": "patch R@1",
@@ -84,7 +84,7 @@ def recipe_of(net: str, steps: int) -> Recipe:
     if net == "no-independence":
         return dataclasses.replace(stage_1, independence_alone=0.0)
     if net in TASK_ALONE:
-        one_step = load_recipe("canonical", ["tone_steps=0", "refinement_steps=1"])
+        one_step = load_recipe("canonical", ["tone_steps=0", "refinement_steps=1", "optimizer=adamw"])
         if net == "canonical-randomised":
             one_step = dataclasses.replace(one_step, randomised=stage_1.randomised)
         equal = budget(stage_1, Restoration()).macs // budget(one_step, Restoration()).macs

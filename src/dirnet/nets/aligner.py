@@ -42,8 +42,9 @@ class Aligner(nn.Module):
 class FeatureAligner(nn.Module):
     """The same inside a network that is not ours: r+ = p + spread ((s - 1) q + m + G(r0, q)).
 
-    q is the pilot p in units of its own mean and spread, since such maps have any scale; G goes through `INNER`
-    channels, since they may be wide. Starts at zero as well: r+ = p exactly.
+    q is the pilot p in units of its own mean and spread, since such maps have any scale. They may be wide, so G is a
+    bottleneck (He et al., CVPR 2016): only its `INNER` channels look beside a cell. Starts at zero as well: r+ = p
+    exactly.
     """
 
     INNER = 24
@@ -52,7 +53,7 @@ class FeatureAligner(nn.Module):
         super().__init__()
         self.channels = channels
         both, inner = width + channels, self.INNER
-        self.local = nn.Sequential(conv3x3(both, inner), blocks(inner, 1), zero(conv3x3(inner, channels)))
+        self.local = nn.Sequential(nn.Conv2d(both, inner, 1), blocks(inner, 1), zero(nn.Conv2d(inner, channels, 1)))
         self.moments = nn.Sequential(nn.Linear(2 * both, inner), nn.GELU(), zero(nn.Linear(inner, 2 * channels)))
 
     def forward(self, baseline: torch.Tensor, pilot: torch.Tensor) -> torch.Tensor:
