@@ -14,7 +14,8 @@ The detector is YOLOX-nano, frozen, on coco_dev, through `ROWS`. Remedies:
   seed that benchmarks/ablation.py has trained, so all of them have had the same training MACs: dir; canonical, the same
   graph on the task's losses alone; the same through the random transfer; and oracle, canonical to which the suites that
   are only reported were shown as well. canonical-small begins from the canonical of `ablation.py --recipe small-proof`
-  and takes 1,500 steps, as many as yolox-nano-small-proof.
+  and takes 1,500 steps, as many as yolox-nano-small-proof; inside-small begins from small-proof and takes as many, and
+  mends maps inside the detector, at the ends of its first three stages, in the place of the picture before it.
 
 The records go to results/detection/NAME-SEED.jsonl. What stands there is not done again, and a run that was stopped
 goes on. Ends by writing results/detection.json: average precision, the share won back of what the bare detector loses
@@ -46,21 +47,24 @@ from dirnet.judge.records import Record, read_records, write_records
 from dirnet.learn.data import ROOM, Photographs
 from dirnet.learn.loop import train
 from dirnet.learn.recipe import load_recipe
-from dirnet.nets.weights import load
+from dirnet.nets.weights import load, shipped_weights
 from dirnet.tasks import recognise
 from dirnet.tasks.attach import attach
 from dirnet.tasks.detect import Detections, detect
+from dirnet.tasks.inside import Inside
 from dirnet.tasks.networks import load_network
 from dirnet.tasks.restore import restore
 from dirnet.tasks.spec import Spec
 
 ALONE = ["content=0", "randomised=0"]
+INSIDE = ("Concat_66", "Concat_112", "Concat_158")  # strides 4, 8 and 16
 TRAINED: dict[str, tuple[str, list[str]]] = {  # the restorer each begins from, and what its recipe has different
     "dir": ("dir", []),
     "canonical": ("canonical", ALONE),
     "canonical-randomised": ("canonical-randomised", ["content=0"]),
     "oracle": ("canonical", [*ALONE, "suite=seen+unseen-severity+unseen-test+compound"]),
     "canonical-small": ("small-proof/canonical", [*ALONE, "refinement_steps=1500"]),
+    "inside-small": ("small-proof", ["refinement_steps=1500", "learning_rate=1e-3"]),
 }
 ATTACHED = {
     "attached": "tiny-proof", "attached-small": "small-proof", "shipped": "yolox-nano-proof",
@@ -102,13 +106,16 @@ def remedy(name: str, network: nn.Module, spec: Spec, attachment: str | None) ->
 def trained(name: str, seed: int, steps: int, network: nn.Module, spec: Spec, deadline: float) -> str | None:
     """The file of an attachment, once it is trained; None where time is up."""
     beginning, changes = TRAINED[name]
-    start = load(str(RESTORERS / f"{beginning}-{seed}" / "weights.safetensors"))
+    shipped = beginning in shipped_weights()
+    start = load(beginning if shipped else str(RESTORERS / f"{beginning}-{seed}" / "weights.safetensors"))
     recipe = load_recipe("attach", [f"preset={start.model.preset}", f"refinement_steps={steps}", *changes])
+    added = attach(network, start.model, INSIDE if name.startswith("inside") else None, spec).attachment
+    task = recognise.Recognition(network, spec, added if isinstance(added, Inside) else None)
     folders = [DATA / folder for folder in ("photos_train", "photos_unlabelled", "person_train")]
-    photographs, task = Photographs(folders, smallest=recipe.crop + ROOM), recognise.Recognition(network, spec)
+    photographs = Photographs(folders, smallest=recipe.crop + ROOM)
     outcome = train(
         recipe, photographs, task, RUNS / f"{name}-{seed}",
-        start=start.model, began_from=start.sha256, seed=seed, resume=True, max_time=deadline - time.monotonic(),
+        start=added, began_from=start.sha256, seed=seed, resume=True, max_time=deadline - time.monotonic(),
     )  # fmt: skip
     return str(outcome.weights) if outcome.finished else None
 
