@@ -157,7 +157,7 @@ def test_stages_and_networks_that_do_not_fit_are_sentences(
     other = attach(attached.network, DiR("tiny"), spec=replace(SPEC, output="other"))
     with pytest.raises(UsageError, match="cannot learn with labels"):
         stage_of(other)
-    with pytest.raises(UsageError, match="Nothing there that learns"):
+    with pytest.raises(UsageError, match="Unknown learns"):
         replace(RECIPE, learns="all")
 
 

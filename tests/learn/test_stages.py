@@ -15,7 +15,7 @@ from dirnet.learn import losses as module
 from dirnet.learn import ranks
 from dirnet.learn.data import ROOM, Photographs, Scenes
 from dirnet.learn.losses import _shared_region
-from dirnet.learn.recipe import ESTIMATORS, Recipe, load_recipe
+from dirnet.learn.recipe import CHOICES, Recipe, load_recipe
 from dirnet.learn.stages import (
     STAGE_CLASSES,
     RefinementStage,
@@ -133,7 +133,7 @@ def test_the_same_graph_on_the_tasks_loss_alone(recipe: Recipe, scenes: Scenes) 
     assert stage(scenes).keys() == {"detail"}
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", CHOICES["estimator"])
 def test_every_estimator_tells_views_of_a_scene_from_strangers(estimator: str, scenes: Scenes) -> None:
     """Taught on the same scenes, its cost falls below what it is where nothing is told: ln 2, 0, 0 and 1/e."""
     stage = begin("information", replace(RECIPE, estimator=estimator))

@@ -12,10 +12,12 @@ from typing import Any
 
 from dirnet.errors import UsageError
 
-TASKS = ("restore", "recognise")
-ESTIMATORS = ("jsd", "dv", "infonce", "nwj")
-OPTIMIZERS = ("adamw", "muon")
-LEARNS = ("attachment", "network", "both")
+CHOICES = {
+    "task": ("restore", "recognise"),
+    "optimizer": ("adamw", "muon"),
+    "estimator": ("jsd", "dv", "infonce", "nwj"),
+    "learns": ("attachment", "network", "both"),
+}
 SHARES = ("randomised", "grained", "leaves", "enlarged", "zoomed", "masking")
 
 
@@ -23,22 +25,22 @@ SHARES = ("randomised", "grained", "leaves", "enlarged", "zoomed", "masking")
 class Recipe:
     """All that decides a run but its data and seed.
 
-    task: one of `TASKS`, "recognise" where it is for a network; preset: of the model; suite: of the spoilings, or
-    several joined by "+"; batch: crops a step, of `crop` pixels, from batch / views scenes; *_steps: of each stage;
-    optimizer: one of `OPTIMIZERS`; learning_rate: the peak of a cosine by step, after `warmup` steps; clip: of the
-    gradient norm; ema: decay of the averaged weights. places: patches a scene that the critic compares, the share
+    task, optimizer, estimator, learns: as `CHOICES` has them; task is "recognise" where it is for a network. preset: of
+    the model; suite: of the spoilings, or several joined by "+"; batch: crops a step, of `crop` pixels, from batch /
+    views scenes; *_steps: of each stage; learning_rate: the peak of a cosine by step, after `warmup` steps; clip: of
+    the gradient norm; ema: decay of the averaged weights. places: patches a scene that the critic compares, the share
     `hard` of them near another; matched: whether every second scene is spoiled as the one before it (1 or 0);
-    estimator: of information, one of `ESTIMATORS`. sheets: contact sheets a step of the tone stage. randomised: the
-    share of crops that `suites.randomise` changes; grained: the share that have the grain of `suites.grain` instead.
-    cleaned: whether photographs are rid of their own grain first (1 or 0); leaves: the share of scenes that are of no
-    photograph but dead leaves; enlarged: the share of the others that are of an enlarged one; zoomed: the share of
-    steps whose pictures are enlarged twice after the camera. floor: the squared error below which what is wrong in a
-    picture counts for less and less.
+    estimator: of information. sheets: contact sheets a step of the tone stage. randomised: the share of crops that
+    `suites.randomise` changes; grained: the share that have the grain of `suites.grain` instead. cleaned: whether
+    photographs are rid of their own grain first (1 or 0); leaves: the share of scenes that are of no photograph but
+    dead leaves; enlarged: the share of the others that are of an enlarged one; zoomed: the share of steps whose
+    pictures are enlarged twice after the camera. floor: the squared error below which what is wrong in a picture counts
+    for less and less.
     latent_noise: of stage 2, in units of the latent's spread. align, content, information, independence: weights beside
     the task's losses in stage 3; stage 1 uses `independence_alone`. Where align is 0, the reference encoder learns in
     stage 3 with the rest. Of the baselines, in stage 3 too: consistency, the weight of how far r+ of a scene's views
     are apart; masking, the largest share of cells that `learn.masking` hides from the networks; meta, the rate of the
-    virtual step of `learn.dil`. learns: what changes where a network learns with labels, one of `LEARNS`.
+    virtual step of `learn.dil`. learns: what changes where a network learns with labels.
     """
 
     name: str
@@ -89,14 +91,9 @@ class Recipe:
                 "The batch does not divide into views", got=f"batch {self.batch}, views {self.views}",
                 wanted="at least 2 views, and a batch that is a multiple of them",
             )  # fmt: skip
-        if self.task not in TASKS:
-            raise UsageError("Unknown task", got=repr(self.task), wanted=f"one of {', '.join(TASKS)}")
-        if self.estimator not in ESTIMATORS:
-            raise UsageError("Unknown estimator", got=repr(self.estimator), wanted=f"one of {', '.join(ESTIMATORS)}")
-        if self.optimizer not in OPTIMIZERS:
-            raise UsageError("Unknown optimizer", got=repr(self.optimizer), wanted=f"one of {', '.join(OPTIMIZERS)}")
-        if self.learns not in LEARNS:
-            raise UsageError("Nothing there that learns", got=repr(self.learns), wanted=f"one of {', '.join(LEARNS)}")
+        for key, known in CHOICES.items():
+            if getattr(self, key) not in known:
+                raise UsageError(f"Unknown {key}", got=repr(getattr(self, key)), wanted=f"one of {', '.join(known)}")
         shares = {key: getattr(self, key) for key in SHARES}
         if not all(0 <= share <= 1 for share in shares.values()) or self.enlarged == 1:
             raise UsageError(
