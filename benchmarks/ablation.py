@@ -96,7 +96,7 @@ def equal_budget(base: Recipe, overrides: list[str]) -> Recipe:
 
 
 def short(steps: int) -> Recipe:
-    """tiny-proof with `steps` steps of refinement, the other stages in proportion; tone aside; with AdamW, as measured."""
+    """tiny-proof with `steps` steps of refinement, the others in proportion; without tone; with AdamW, as measured."""
     whole = load_recipe("tiny-proof", ["optimizer=adamw"])
     share = steps / whole.refinement_steps
     return dataclasses.replace(
