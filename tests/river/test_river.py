@@ -37,6 +37,24 @@ def test_the_readme_names_the_two_commands() -> None:
     assert "./run test" in first_screen
 
 
+def test_links_between_documents_lead_somewhere() -> None:
+    pages = [
+        *ROOT.glob("*.md"),
+        *(page for top in ("docs", "benchmarks", "src") for page in (ROOT / top).rglob("*.md")),
+    ]
+    assert len(pages) > 40
+    for page in pages:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            path, _, anchor = link.partition("#")
+            target = page.parent / path if path else page
+            if link.startswith("http"):
+                continue
+            assert target.exists(), f"{page.name}: {link}"
+            headings = re.findall(r"(?m)^#+ (.*)$", target.read_text(encoding="utf-8")) if anchor else []
+            slugs = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert not anchor or anchor in slugs, f"{page.name}: {link}"
+
+
 SHIPPED = ["tiny", "tiny-proof", "small", "small-proof", "yolox-nano", "yolox-nano-proof", "yolox-nano-small-proof"]
 
 
