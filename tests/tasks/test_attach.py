@@ -18,7 +18,7 @@ from dirnet.tasks.attach import Attached, attach
 from dirnet.tasks.inputs import prepare
 from dirnet.tasks.inside import Inside
 from dirnet.tasks.networks import load_network
-from dirnet.tasks.restore import mend, refine
+from dirnet.tasks.restore import refine
 from dirnet.tasks.spec import Spec, spec_named
 from dirnet.tasks.taps import tapped
 
@@ -174,7 +174,7 @@ def test_in_front_of_a_letterbox_only_the_picture_is_mended() -> None:
     assert torch.equal(seen[0, :, :, 40:], plain[0, :, :, 40:])
     assert torch.equal(seen[1, :, 30:], plain[1, :, 30:])
     for place, picture in zip((seen[0, :, :, :40], seen[1, :, :30]), pictures, strict=True):
-        expected = 255 * mend(seeing.attachment, picture[None])[0].flip(0)
+        expected = 255 * refine(seeing.attachment, picture[None])[0][0].flip(0)
         assert torch.allclose(place, expected, atol=1e-2)
 
 
@@ -221,7 +221,7 @@ def test_saved_it_is_small_and_the_same_again(network: Plain, at: list[str] | No
 def test_weights_of_a_restorer_serve_in_front_and_inside(network: Plain) -> None:
     images = torch.rand(1, 3, 24, 30)
     in_front, inside = attach(network, "tiny-proof"), attach(network, "tiny-proof", at="first")
-    mended = mend(load("tiny-proof").model, images)
+    mended, _ = refine(load("tiny-proof").model, images)
     assert torch.allclose(in_front(images)["out"], network(mended)["out"], atol=1e-5)
     assert isinstance(inside.attachment, Inside)
     assert torch.equal(inside(images)["out"], network(images)["out"])
@@ -229,14 +229,13 @@ def test_weights_of_a_restorer_serve_in_front_and_inside(network: Plain) -> None
     assert all(torch.equal(theirs[key], value) for key, value in inside.attachment.encoder.state_dict().items())
 
 
-def test_a_large_picture_is_seen_by_its_montage(network: Plain) -> None:
+def test_a_large_picture_goes_by_its_own_statistics(network: Plain) -> None:
     seeing = shake(attach(network, at="first"))
     assert isinstance(seeing.attachment, Inside)
     image = torch.rand(1, 3, 40, 600)
     model = DiR("tiny")
     model.encoder = seeing.attachment.encoder
-    expected = model(image, model.statistics(image)).baseline
-    assert torch.allclose(seeing.attachment.baseline(image), expected, atol=1e-6)
+    assert torch.allclose(seeing.attachment.baseline(image), model(image).baseline, atol=1e-6)
 
 
 def test_modes_and_devices_are_those_of_a_module(network: Plain) -> None:

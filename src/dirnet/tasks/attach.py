@@ -16,7 +16,7 @@ from dirnet.nets.model import DiR
 from dirnet.nets.weights import Stored, fill, read_weights, save_weights
 from dirnet.tasks.inputs import add_change, place, prepare, together
 from dirnet.tasks.inside import Inside
-from dirnet.tasks.restore import mend
+from dirnet.tasks.restore import refine
 from dirnet.tasks.spec import Spec, resizes_itself, spec_from, spec_of
 from dirnet.tasks.taps import find_part, tapped
 
@@ -83,7 +83,8 @@ class Attached(nn.Module):
             with self.attachment.aligning(self.network, pictures):
                 return self.network(*args, **kwargs)
         model = self.attachment
-        changes = together(lambda batch: mend(model, batch) - batch, [placed.picture.float() for placed in pictures])
+        whole = [placed.picture.float() for placed in pictures]
+        changes = together(lambda batch: refine(model, batch)[0] - batch, whole)
         mended = [add_change(*each, self.spec) for each in zip(inputs, changes, pictures, strict=True)]
         seen = torch.stack(mended) if isinstance(images, torch.Tensor) else type(images)(mended)
         return self.network(seen, *args[1:], **kwargs) if key is None else self.network(**kwargs | {key: seen})

@@ -14,7 +14,6 @@ from dirnet.errors import UsageError
 from dirnet.nets.aligner import FeatureAligner
 from dirnet.nets.blocks import pad_to_multiple
 from dirnet.nets.encoder import DiRNet
-from dirnet.nets.model import MONTAGE_SIDE, montage
 from dirnet.tasks.inputs import Placed, together
 from dirnet.tasks.spec import resizes_itself
 from dirnet.tasks.taps import replaced
@@ -61,8 +60,8 @@ class Inside(nn.Module):
     def baseline(self, image: torch.Tensor) -> torch.Tensor:
         """r0 of pictures (B, 3, H, W) of any size: (B, c, ceil(H/2), ceil(W/2))."""
         h, w = image.shape[2:]
-        statistics = self.encoder(_padded(montage(image)))[1] if max(h, w) > MONTAGE_SIDE else None
-        return self.encoder(_padded(image), statistics)[0][..., : -(-h // 2), : -(-w // 2)]
+        padded = pad_to_multiple(image).contiguous(memory_format=torch.channels_last)
+        return self.encoder(padded)[0][..., : -(-h // 2), : -(-w // 2)]
 
     def _align(
         self, name: str, aligner: Any, pilot: torch.Tensor, baselines: list[torch.Tensor], boxes: list[Box]
@@ -105,7 +104,3 @@ def _boxes_of_image_list(output: Any) -> list[Box]:
     images = output[0]
     height, width = images.tensors.shape[-2:]
     return [(0.0, 0.0, h / height, w / width) for h, w in images.image_sizes]
-
-
-def _padded(image: torch.Tensor) -> torch.Tensor:
-    return pad_to_multiple(image).contiguous(memory_format=torch.channels_last)

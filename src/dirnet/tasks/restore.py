@@ -53,12 +53,6 @@ def refine(
     return image + model.decode(representation, (image.shape[2], image.shape[3])), representation
 
 
-def mend(model: DiR, image: torch.Tensor) -> torch.Tensor:
-    """`refine` of whole pictures (B, 3, H, W) of any size; beyond 512 pixels global statistics come from a montage."""
-    statistics = model.statistics(image) if max(image.shape[2:]) > MONTAGE_SIDE else None
-    return refine(model, image, statistics)[0]
-
-
 def restore(
     model: DiR,
     image: torch.Tensor,
