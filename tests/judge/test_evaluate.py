@@ -21,7 +21,7 @@ from dirnet.pictures.write import write_picture
 from dirnet.suites.draw import draw
 from dirnet.tasks.restore import ToneMode, restore
 
-METRICS = ("psnr", "ssim", "psnr_tone", "ssim_tone", "similarity")
+METRICS = ("psnr", "ssim", "ms_ssim", "psnr_tone", "ssim_tone", "similarity")
 
 
 def write(path: Path, image: torch.Tensor) -> None:

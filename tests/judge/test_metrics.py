@@ -13,7 +13,7 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure as torchmetrics_ssim,
 )
 
-from dirnet.judge.metrics import IDENTICAL, linear_cka, match_tone, psnr, ssim, to_8bit
+from dirnet.judge.metrics import IDENTICAL, linear_cka, match_tone, ms_ssim, psnr, ssim, to_8bit
 
 
 @pytest.fixture
@@ -54,6 +54,30 @@ def test_ssim_is_that_of_scikit_image_and_torchmetrics(picture: torch.Tensor, cl
     _, each = torchmetrics_ssim(picture[None].double(), clean[None].double(), data_range=1.0, return_full_image=True)
     assert isinstance(each, torch.Tensor)
     assert ours == pytest.approx(float(each[..., 5:-5, 5:-5].mean()), abs=1e-6)  # it keeps the borders
+
+
+@pytest.mark.parametrize("size", [(180, 240), (352, 177)])
+def test_ms_ssim_is_the_product_of_torchmetrics_terms(size: tuple[int, int]) -> None:
+    """Term by term, as its own product keeps the borders of the last one; to weights that sum to 1, not 1.0001."""
+    y = torch.nn.functional.avg_pool2d(torch.rand(1, 3, size[0] + 6, size[1] + 6, dtype=torch.float64), 7, 1)
+    x = (y + 0.05 * torch.randn_like(y)).clamp(0, 1)
+    ours, theirs = ms_ssim(x[0], y[0]), 1.0
+    for weight in (0.0448, 0.2856, 0.3001, 0.2363):
+        theirs *= float(torchmetrics_ssim(x, y, data_range=1.0, return_contrast_sensitivity=True)[1]) ** weight
+        x, y = (torch.nn.functional.avg_pool2d(image, 2) for image in (x, y))
+    _, each = torchmetrics_ssim(x, y, data_range=1.0, return_full_image=True)
+    assert isinstance(each, torch.Tensor)
+    theirs *= float(each[..., 5:-5, 5:-5].mean()) ** 0.1333
+    assert ours == pytest.approx(theirs ** (1 / 1.0001), abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (9, 40), (21, 30), (22, 22), (175, 400)])
+def test_ms_ssim_has_as_many_scales_as_there_is_room_for(size: tuple[int, int]) -> None:
+    a, b = torch.rand(3, *size), torch.rand(3, *size)
+    assert ms_ssim(a, a) == pytest.approx(1)
+    assert 0 <= ms_ssim(a, b) < 1
+    if min(size) < 22:
+        assert ms_ssim(a, b) == pytest.approx(max(0.0, ssim(a, b)))
 
 
 def test_equal_pictures(clean: torch.Tensor) -> None:

@@ -15,7 +15,7 @@ import torch
 from dirnet.errors import DirnetError, UsageError
 from dirnet.isp.camera import degrade
 from dirnet.isp.params import ISPParams
-from dirnet.judge.metrics import linear_cka, match_tone, psnr, ssim, to_8bit
+from dirnet.judge.metrics import linear_cka, match_tone, ms_ssim, psnr, ssim, to_8bit
 from dirnet.judge.records import Record
 from dirnet.judge.showcase import Showcase, Shown
 from dirnet.nets.blocks import pad_to_multiple
@@ -26,7 +26,7 @@ from dirnet.suites.draw import draw
 from dirnet.tasks.restore import ToneMode, restore
 
 LOOKED_AT = 768  # pixels a side at most, of which the representations are compared and shown
-UNITS = {"psnr": "dB", "ssim": "", "psnr_tone": "dB", "ssim_tone": "", "similarity": ""}
+UNITS = {"psnr": "dB", "ssim": "", "ms_ssim": "", "psnr_tone": "dB", "ssim_tone": "", "similarity": ""}
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,7 @@ def figures(picture: torch.Tensor, clean: torch.Tensor) -> dict[str, float]:
     return {
         "psnr": psnr(picture, clean),
         "ssim": ssim(picture, clean),
+        "ms_ssim": ms_ssim(picture, clean),
         "psnr_tone": psnr(matched, clean),
         "ssim_tone": ssim(matched, clean),
     }

@@ -20,6 +20,7 @@ _MINUS, _NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
 METRICS = {
     "psnr": "PSNR",
     "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
     "psnr_tone": "PSNR, tone fitted",
     "ssim_tone": "SSIM, tone fitted",
     "similarity": "CKA with reference, pilot → refined",
