@@ -30,7 +30,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -198,6 +198,15 @@ def run(given: argparse.Namespace) -> None:
     print(table(record["figures"]))
 
 
+def told(run: Callable[[argparse.Namespace], None], given: argparse.Namespace) -> None:
+    """Run it; what a user can mend is told in a sentence, with an exit code, and no traceback."""
+    try:
+        run(given)
+    except (DirnetError, OSError) as error:
+        say(str(error))
+        sys.exit(error.exit_code if isinstance(error, DirnetError) else 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("restorers", nargs="+", metavar="NAME=WEIGHTS", help="weights: paths or shipped names")
@@ -205,11 +214,7 @@ def main() -> None:
     parser.add_argument("--severities", type=int, nargs="+", choices=SEVERITIES, default=SEVERITIES)
     parser.add_argument("--data", type=Path, default=KODAK)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "corruptions.json")
-    try:
-        run(parser.parse_args())
-    except (DirnetError, OSError) as error:
-        say(str(error))
-        sys.exit(error.exit_code if isinstance(error, DirnetError) else 1)
+    told(run, parser.parse_args())
 
 
 if __name__ == "__main__":

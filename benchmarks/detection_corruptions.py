@@ -24,11 +24,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from corruptions import KINDS, LIBRARIES, SEVERITIES, peer, spoil
+from corruptions import KINDS, LIBRARIES, SEVERITIES, peer, spoil, told
 
 from dirnet import __version__
-from dirnet.cli.common import progress, say
-from dirnet.errors import DirnetError
+from dirnet.cli.common import progress
 from dirnet.files import replacing
 from dirnet.judge.coco import Annotations, Row, read_annotations, result_rows
 from dirnet.judge.metrics import to_8bit
@@ -51,6 +50,7 @@ Precision = np.ndarray  # of all pictures, then of each of the redraws
 
 
 def precision(truth: Annotations, rows: Sequence[Row]) -> Precision:
+    """Of COCO results, over all pictures and over each redraw of them: (1 + redraws,)."""
     matches = Matches(truth, rows)
     return np.array([matches.figures(drawn)["ap"] for drawn in (None, *redraws(matches.pictures))])
 
@@ -75,7 +75,8 @@ def measure(
     return found
 
 
-def told(figure: Precision) -> dict[str, float]:
+def interval(figure: Precision) -> dict[str, float]:
+    """A figure over all pictures, and the ends of its 95 % interval over redraws."""
     low, high = np.quantile(figure[1:], [0.025, 0.975])
     return {"mean": round(float(figure[0]), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 
@@ -97,9 +98,9 @@ def entries(row: dict[str, Precision], clean: dict[str, Precision]) -> dict[str,
     """Of each detector the figures of one row."""
     lost = clean[BARE] - row[BARE]
     return {
-        name: {"ap": told(ap)}
-        | ({} if name == BARE else {"over bare": told(ap - row[BARE])})
-        | ({} if name == BARE or row is clean else {"won back": told((ap - row[BARE]) / lost)})
+        name: {"ap": interval(ap)}
+        | ({} if name == BARE else {"over bare": interval(ap - row[BARE])})
+        | ({} if name == BARE or row is clean else {"won back": interval((ap - row[BARE]) / lost)})
         for name, ap in row.items()
     }
 
@@ -117,8 +118,8 @@ def table(summary: dict[str, dict[str, dict[str, Any]]]) -> str:
 def cell(figures: dict[str, Any]) -> str:
     """AP, and what it is over that of the bare detector."""
     over = figures.get("over bare")
-    told = f" ({over['mean']:+.3f}, {over['low']:+.3f} to {over['high']:+.3f})" if over else ""
-    return f"{figures['ap']['mean']:.3f}{told}"
+    beside = f" ({over['mean']:+.3f}, {over['low']:+.3f} to {over['high']:+.3f})" if over else ""
+    return f"{figures['ap']['mean']:.3f}{beside}"
 
 
 def run(given: argparse.Namespace) -> None:
@@ -144,11 +145,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--severities", type=int, nargs="+", choices=SEVERITIES, default=(3, 5))
-    try:
-        run(parser.parse_args())
-    except (DirnetError, OSError) as error:
-        say(str(error))
-        sys.exit(error.exit_code if isinstance(error, DirnetError) else 1)
+    told(run, parser.parse_args())
 
 
 if __name__ == "__main__":
